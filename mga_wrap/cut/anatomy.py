@@ -1,0 +1,168 @@
+"""What a network is made of and where it can be cut, for people."""
+
+from __future__ import annotations
+
+import io
+import math
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.table import Table
+from torch import fx
+
+from mga_wrap.cut.chain import Chain, descendants
+from mga_wrap.cut.graphs import needs, size_of
+from mga_wrap.cut.reach import reaches
+from mga_wrap.cut.trace import fact
+
+
+@dataclass(frozen=True)
+class Part:
+    """A stretch of the network."""
+
+    name: str
+    """Dotted name as in print(model); for head and tail what they hold, in order."""
+    macs: float
+    """Multiply-accumulates per lr pixel, of convolutions and matrix products."""
+    share: float
+    """MACs over those of the network, 0 to 1."""
+    reach: int | None
+    """Receptive field beyond a pixel's own square, in pixels of the feature; None: over the whole map."""
+    crossing: tuple[str, ...] = ()
+    """What crosses a cut after this block, as "channels x resolution"; empty for head, tail and last block."""
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """Head, chain of blocks and tail of a network; print it."""
+
+    network: str
+    """Its class."""
+    scale: int
+    """Sides of sr over sides of lr."""
+    head: Part
+    blocks: tuple[Part, ...]
+    tail: Part
+
+    @property
+    def macs(self) -> float:
+        """Multiply-accumulates per lr pixel."""
+        return self.head.macs + sum(block.macs for block in self.blocks) + self.tail.macs
+
+    def reach_after(self, count: int) -> int | None:
+        """The halo that makes refining exact when `count` blocks are in the Base-Net; None: no halo does."""
+        total = 0
+        for part in (*self.blocks[count:], self.tail):
+            if part.reach is None:
+                return None
+            total += part.reach
+        return total
+
+    def cost(self, count: int, *, share: float, p: int, halo: int) -> float:
+        """MACs after a cut over those of the original, with a copied tail; the mask predictor left out.
+
+        Args:
+            count: blocks in the Base-Net.
+            share: refined patches over all patches, 0 to 1.
+            p: patch side.
+            halo: ring around each patch.
+        """
+        ahead = self.head.macs + sum(block.macs for block in self.blocks[:count])
+        behind = sum(block.macs for block in self.blocks[count:]) + self.tail.macs
+        return (ahead + self.tail.macs + share * ((p + 2 * halo) / p) ** 2 * behind) / self.macs
+
+    def render(self, *, p: int = 16, halo: int = 2) -> str:
+        """The table that print shows, for patches of side p with a halo."""
+        title = f"{self.network}: x{self.scale}, {_thousands(self.macs)} MACs per lr pixel"
+        table = Table(title=title, title_justify="left", caption=self._advice(p, halo), caption_justify="left")
+        table.add_column("part", overflow="fold")
+        for name in ("MACs/px", "share", "reach", "exact halo"):
+            table.add_column(name, justify="right")
+        table.add_column("crosses a cut here", overflow="fold")
+        for share in SHARES:
+            table.add_column(f"cost at {share:g}", justify="right")
+        table.add_row(*_cells(self.head, "head: "), "", "", *[""] * len(SHARES))
+        for count, block in enumerate(self.blocks, 1):
+            last = count == len(self.blocks)
+            cost = ["" if last else f"{self.cost(count, share=s, p=p, halo=halo):.2f}" for s in SHARES]
+            exact = "" if last else _reach(self.reach_after(count))
+            table.add_row(*_cells(block), exact, ", ".join(block.crossing), *cost)
+        table.add_row(*_cells(self.tail, "tail: "), "", "", *[""] * len(SHARES))
+        text = io.StringIO()
+        Console(file=text, width=120).print(table)
+        return text.getvalue()
+
+    def __str__(self) -> str:
+        return self.render()
+
+    def _advice(self, p: int, halo: int) -> str:
+        lines = [f"cost: MACs over the original's at that share of refined patches (p={p}, halo={halo}, copied tail)."]
+        cheapest = min(self.cost(count, share=SHARES[0], p=p, halo=halo) for count in range(1, len(self.blocks)))
+        if cheapest >= 1:
+            lines.append("No cut saves anything here: head and tail, which run twice, are most of the network.")
+        if self.reach_after(len(self.blocks) - 1) is None or any(block.reach is None for block in self.blocks):
+            lines.append("A part looks at the whole map: refined patches differ a little from the original.")
+        return "\n".join(lines)
+
+
+SHARES = (0.1, 0.25, 0.5)
+
+
+def describe(chain: Chain) -> Anatomy:
+    """Measure a chain: MACs, what crosses each cut, receptive fields."""
+    height, width = chain.example.shape[-2:]
+    pixels = chain.example.shape[0] * height * width
+    nodes = [node for node in chain.traced.graph.nodes if node.op != "output"]
+    body = {node for block in chain.blocks for node in block.nodes}
+    behind = descendants([chain.blocks[-1].end])
+    total = sum(fact(node).macs for node in nodes) / pixels
+    block_reach, tail_reach = reaches(chain)
+
+    def part(name: str, macs: float, reach: int | None, crossing: tuple[str, ...] = ()) -> Part:
+        return Part(name, macs / pixels, macs / pixels / total, reach, crossing)
+
+    head = [node for node in nodes if node not in body and node not in behind]
+    tail = [node for node in nodes if node in behind]
+    blocks = [
+        part(block.name, block.macs, reach, _crossing(chain, count))
+        for count, (block, reach) in enumerate(zip(chain.blocks, block_reach, strict=True), 1)
+    ]
+    return Anatomy(
+        network=chain.name,
+        scale=chain.scale,
+        head=part(_names(head), sum(fact(node).macs for node in head), None),
+        blocks=tuple(blocks),
+        tail=part(_names(tail), sum(fact(node).macs for node in tail), tail_reach),
+    )
+
+
+def _crossing(chain: Chain, count: int) -> tuple[str, ...]:
+    if count == len(chain.blocks):
+        return ()
+    start, feature = chain.blocks[count].start, chain.blocks[count - 1].end
+    _, others = needs({start} | descendants([start]), chain.traced.graph.nodes)
+    height = size_of(feature)[2]
+    shown = []
+    for node in (feature, *(other for other in others if other is not feature)):
+        shape = fact(node).shape or ()
+        # What is no map (tokens, say) cannot be gathered: `accelerate` refuses to cut there.
+        shown.append(f"{shape[1]} x {shape[2] / height:g}" if len(shape) == 4 else f"{shape} (no map)")
+    return tuple(shown)
+
+
+def _names(nodes: list[fx.Node]) -> str:
+    calls = list(dict.fromkeys(str(node.target) for node in nodes if node.op == "call_module" and fact(node).macs))
+    return ", ".join(calls) or "-"
+
+
+def _cells(part: Part, prefix: str = "") -> list[str]:
+    reach = "" if prefix == "head: " else _reach(part.reach)
+    return [prefix + part.name, _thousands(part.macs), f"{part.share:.1%}", reach]
+
+
+def _reach(reach: int | None) -> str:
+    return "whole map" if reach is None else str(reach)
+
+
+def _thousands(macs: float) -> str:
+    return f"{math.floor(macs + 0.5):,}"

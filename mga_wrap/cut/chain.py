@@ -1,0 +1,278 @@
+"""Find the chain of body blocks in a traced network."""
+
+from __future__ import annotations
+
+import copy
+from collections import defaultdict
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, fx, nn
+
+from mga_wrap.cut.trace import fact, trace_blocks
+from mga_wrap.errors import CutError
+
+EXAMPLE_SIZE = (32, 24)
+"""Sides of the image on which a network is tried: unequal, and multiples of 8 for networks with windows."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """One link of the chain: nodes[0] is a call of the block's module, nodes[-1] its value for the next one."""
+
+    name: str
+    nodes: tuple[fx.Node, ...]
+
+    @property
+    def start(self) -> fx.Node:
+        """The call of the block's module."""
+        return self.nodes[0]
+
+    @property
+    def end(self) -> fx.Node:
+        """The node whose value goes to the next block."""
+        return self.nodes[-1]
+
+    @property
+    def macs(self) -> int:
+        """MACs of the block on the example."""
+        return sum(fact(node).macs for node in self.nodes)
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A traced copy of a network with its chain of blocks. The graph is not changed any more."""
+
+    name: str
+    traced: fx.GraphModule
+    blocks: tuple[Block, ...]
+    example: Tensor
+
+    @property
+    def lr(self) -> fx.Node:
+        """The image that goes in."""
+        return next(node for node in self.traced.graph.nodes if node.op == "placeholder")
+
+    @property
+    def sr(self) -> fx.Node:
+        """The image that comes out."""
+        output = next(node for node in reversed(self.traced.graph.nodes) if node.op == "output")
+        return output.args[0]  # type: ignore[return-value]
+
+    @property
+    def scale(self) -> int:
+        """Sides of sr over sides of lr."""
+        return _shape(self.sr)[-1] // _shape(self.lr)[-1]
+
+
+def find_chain(model: nn.Module, *, example: Tensor | None = None) -> Chain:
+    """Trace a copy of a network, opening modules only as far as needed to see its chain of blocks.
+
+    Blocks are calls of like modules, one after the other, that keep the shape of the feature. Of several such
+    families the one with the most MACs is the body.
+
+    Args:
+        model: lr -> sr; neither it nor anything in it is changed.
+        example: (B, 3, H, W) to try the network on; by default a random image of 32 x 24.
+
+    Raises:
+        CutError: there is no such chain, or the network is no SR network.
+    """
+    _refuse_wrappers(model)
+    model = copy.deepcopy(model).eval()
+    if example is None:
+        example = _default_example(model)
+    traced, family = _open_until_chain(model, example)
+    chain = Chain(name=type(model).__name__, traced=traced, blocks=_spans(traced, family), example=example)
+    _check_image(chain)
+    return chain
+
+
+def ancestors(node: fx.Node) -> set[fx.Node]:
+    """Every node that a node's value depends on."""
+    return _reach([node], lambda n: n.all_input_nodes)
+
+
+def descendants(nodes: Iterable[fx.Node]) -> set[fx.Node]:
+    """Every node whose value depends on one of the given."""
+    return _reach(nodes, lambda n: n.users)
+
+
+def _reach(nodes: Iterable[fx.Node], step) -> set[fx.Node]:  # type: ignore[no-untyped-def]
+    found: set[fx.Node] = set()
+    queue = list(nodes)
+    while queue:
+        for node in step(queue.pop()):
+            if node not in found:
+                found.add(node)
+                queue.append(node)
+    return found
+
+
+def _refuse_wrappers(model: nn.Module) -> None:
+    if not isinstance(model, nn.Module):
+        raise CutError(f"got a {type(model).__name__}; expected an nn.Module that turns lr into sr")
+    if isinstance(model, torch.jit.ScriptModule):
+        raise CutError("got a scripted module, which has no Python forward to trace; give the module it was made from")
+    wrapped = isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel)
+    inner = "module" if wrapped else "_orig_mod"  # torch.compile keeps the network there
+    if wrapped or inner in model._modules:
+        raise CutError(f"got a {type(model).__name__}; give the network inside it: accelerate(model.{inner}, ...)")
+
+
+def _default_example(model: nn.Module) -> Tensor:
+    """A fixed image in the network's dtype and on its device; the caller's random state stays as it is."""
+    weight = next((p for p in model.parameters() if p.is_floating_point()), None)
+    if weight is None:
+        raise CutError(f"{type(model).__name__} has no parameters; expected a trained super-resolution network")
+    generator = torch.Generator().manual_seed(0)
+    image = torch.rand(1, 3, *EXAMPLE_SIZE, generator=generator)
+    return image.to(device=weight.device, dtype=weight.dtype)
+
+
+def _open_until_chain(model: nn.Module, example: Tensor) -> tuple[fx.GraphModule, list[fx.Node]]:
+    opened: frozenset[str] = frozenset()
+    while True:
+        traced = trace_blocks(model, example, opened=opened)
+        family = _largest_family(traced)
+        closed = _largest_closed(traced, family)
+        if closed is None:
+            break
+        if family and _macs(family) >= fact(closed).macs and not _is_container(traced, closed):
+            break
+        opened |= {str(closed.target)}
+    if not family:
+        raise CutError(_no_chain(model, traced))
+    return traced, family
+
+
+def _largest_family(traced: fx.GraphModule) -> list[fx.Node]:
+    """The calls of like modules in a chain with the most MACs: at least two of them, or none."""
+    families: dict[Hashable, list[fx.Node]] = defaultdict(list)
+    for node in traced.graph.nodes:
+        if node.op == "call_module" and fact(node).macs and _keeps_shape(node) and not _enlarged(traced, node):
+            families[_kind(traced, node)].append(node)
+    chains = [chain for family in families.values() if len(chain := _in_chain(family)) > 1]
+    return max(chains, key=_macs, default=[])
+
+
+def _keeps_shape(node: fx.Node) -> bool:
+    source = node.args[0] if node.args else None
+    return isinstance(source, fx.Node) and fact(source).shape == fact(node).shape
+
+
+def _enlarged(traced: fx.GraphModule, node: fx.Node) -> bool:
+    """The node works behind an upsampler, so it belongs to the tail (a body may pad, but not to twice the size)."""
+    lr = next(iter(traced.graph.nodes))
+    return _shape(node)[-1] >= 2 * _shape(lr)[-1]
+
+
+def _kind(traced: fx.GraphModule, node: fx.Node) -> Hashable:
+    """What makes two calls alike: the module's class and the shape; for containers and layers also what is inside."""
+    module = traced.get_submodule(str(node.target))
+    inside: tuple[Hashable, ...] = ()
+    if isinstance(module, nn.Sequential):
+        inside = tuple(type(child) for child in module)
+    elif not _has_children(module):
+        inside = tuple(tuple(p.shape) for p in module.parameters())
+    return type(module), inside, fact(node).shape
+
+
+def _in_chain(family: list[fx.Node]) -> list[fx.Node]:
+    """The calls of a family that each depend on the one before."""
+    chain: list[fx.Node] = []
+    for node in family:
+        if not chain or chain[-1] in ancestors(node):
+            chain.append(node)
+    return chain
+
+
+def _largest_closed(traced: fx.GraphModule, family: list[fx.Node]) -> fx.Node | None:
+    """The next call, outside the family, of a module to open: containers first, then the one with the most MACs."""
+    closed = [
+        node
+        for node in traced.graph.nodes
+        if node.op == "call_module" and node not in family and _has_children(traced.get_submodule(str(node.target)))
+    ]
+    return max(closed, key=lambda node: (bool(family) and _is_container(traced, node), fact(node).macs), default=None)
+
+
+def _is_container(traced: fx.GraphModule, node: fx.Node) -> bool:
+    """An nn.Sequential holds nothing back: it is opened wherever it is no block."""
+    return isinstance(traced.get_submodule(str(node.target)), nn.Sequential)
+
+
+def _has_children(module: nn.Module) -> bool:
+    return next(module.children(), None) is not None
+
+
+def _macs(nodes: Iterable[fx.Node]) -> int:
+    return sum(fact(node).macs for node in nodes)
+
+
+def _spans(traced: fx.GraphModule, family: list[fx.Node]) -> tuple[Block, ...]:
+    """Give each block the nodes on its way to the next one (an activation, a residual addition)."""
+    gaps = [_between(one, two) for one, two in zip(family, family[1:], strict=False)]
+    gaps.append(_like(traced, family[-1], gaps[-1]))
+    blocks, seen = [], defaultdict(int)
+    for node, gap in zip(family, gaps, strict=True):
+        name = str(node.target)
+        seen[name] += 1
+        blocks.append(Block(name=name if seen[name] == 1 else f"{name}@{seen[name]}", nodes=(node, *gap)))
+    return tuple(blocks)
+
+
+def _between(one: fx.Node, two: fx.Node) -> tuple[fx.Node, ...]:
+    before = ancestors(two)
+    between = descendants([one]) & before
+    return tuple(node for node in one.graph.nodes if node in between)
+
+
+def _like(traced: fx.GraphModule, last: fx.Node, gap: tuple[fx.Node, ...]) -> tuple[fx.Node, ...]:
+    """After the last block: the nodes that do what the gap before it does."""
+    found: list[fx.Node] = []
+    node = last
+    for model_node in gap:
+        alike = [user for user in node.users if _same_step(traced, user, model_node)]
+        if not alike:
+            break
+        node = alike[0]
+        found.append(node)
+    return tuple(found)
+
+
+def _same_step(traced: fx.GraphModule, one: fx.Node, two: fx.Node) -> bool:
+    if one.op != two.op or fact(one).shape != fact(two).shape:
+        return False
+    if one.op == "call_module":
+        return type(traced.get_submodule(str(one.target))) is type(traced.get_submodule(str(two.target)))
+    return one.target == two.target
+
+
+def _check_image(chain: Chain) -> None:
+    lr, sr = _shape(chain.lr), _shape(chain.sr)
+    scale = sr[-1] // lr[-1]
+    if sr[:2] != lr[:2] or scale < 1 or sr[2:] != (scale * lr[2], scale * lr[3]):
+        raise CutError(
+            f"the network turns {lr} into {sr}; expected a super-resolution network: the same batch and channels, "
+            "both sides larger by one whole number"
+        )
+
+
+def _shape(node: fx.Node) -> tuple[int, ...]:
+    shape = fact(node).shape
+    if shape is None:
+        raise CutError(f"{node.name} is no tensor; expected an image")
+    return shape
+
+
+def _no_chain(model: nn.Module, traced: fx.GraphModule) -> str:
+    calls = [str(node.target) for node in traced.graph.nodes if node.op == "call_module"]
+    shown = ", ".join(calls[:8]) + (", ..." if len(calls) > 8 else "")
+    return (
+        f"{type(model).__name__} has no chain of body blocks: found the modules {shown or 'none'}. Expected a head, at "
+        "least two like blocks one after the other that keep the feature's shape, and an upsampling tail. U-Nets, "
+        "up-and-down networks and classifiers have no such chain; where the blocks are written as plain functions, "
+        "make them modules."
+    )

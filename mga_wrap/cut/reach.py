@@ -1,0 +1,102 @@
+"""How far a network looks: found by letting one NaN spread, whatever the layers are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+
+from mga_wrap.cut.chain import Chain, descendants
+
+SIZES = (48, 112)
+"""Sides of the maps on which a NaN is let loose: the second only if the first was too small."""
+
+
+class _Kept(fx.Interpreter):
+    """Runs a graph and keeps a copy of every node's tensor."""
+
+    def __init__(self, module: fx.GraphModule) -> None:
+        super().__init__(module, garbage_collect_values=False)
+        self.kept: dict[fx.Node, Any] = {}
+
+    def run_node(self, n: fx.Node) -> Any:
+        value = super().run_node(n)
+        self.kept[n] = value.clone() if isinstance(value, Tensor) else value
+        return value
+
+
+def reaches(chain: Chain) -> tuple[list[int | None], int | None]:
+    """The receptive field of each block, and of the tail, as pixels of the feature beyond a pixel's own square.
+
+    A value of 2 means: a pixel depends on the 5 x 5 around it. Fields of blocks in a row add up. None: further than
+    could be tried, as with an operation over the whole map, which makes refining patches inexact.
+    """
+    blocks: list[int | None] = [None] * len(chain.blocks)
+    tail: int | None = None
+    pending = {*range(len(blocks)), -1}
+    for size in SIZES:
+        kept = _run(chain, size)
+        for number in sorted(pending):
+            nodes: Iterable[fx.Node]
+            if number < 0:
+                source, end = chain.blocks[-1].end, chain.sr
+                behind = descendants([source])
+                nodes = [node for node in chain.traced.graph.nodes if node in behind and node.op != "output"]
+            else:
+                block = chain.blocks[number]
+                source, end, nodes = _input_of(block.start), block.end, block.nodes
+            reach = _spread(chain, kept, source, end, nodes)
+            if reach is not None:
+                pending.discard(number)
+                if number < 0:
+                    tail = reach
+                else:
+                    blocks[number] = reach
+        if not pending:
+            break
+    return blocks, tail
+
+
+def _run(chain: Chain, size: int) -> dict[fx.Node, Any]:
+    like = chain.example
+    generator = torch.Generator().manual_seed(0)
+    image = torch.rand(1, like.shape[1], size, size, generator=generator).to(like)
+    interpreter = _Kept(chain.traced)
+    with torch.no_grad():
+        interpreter.run(image)
+    return interpreter.kept
+
+
+def _input_of(node: fx.Node) -> fx.Node:
+    return node.all_input_nodes[0]
+
+
+def _spread(
+    chain: Chain, kept: dict[fx.Node, Any], source: fx.Node, end: fx.Node, nodes: Iterable[fx.Node]
+) -> int | None:
+    """Put a NaN into the middle of the source, run the nodes again, and see how far it got in the end."""
+    values = dict(kept)
+    values[source] = kept[source].clone()
+    height, width = values[source].shape[-2:]
+    row, col = height // 2, width // 2
+    values[source][..., row, col] = torch.nan
+    interpreter = fx.Interpreter(chain.traced)
+    with torch.no_grad():
+        for node in nodes:
+            args, kwargs = fx.node.map_arg((node.args, node.kwargs), lambda n: _fresh(values[n]))
+            values[node] = getattr(interpreter, node.op)(node.target, args, kwargs)
+    hit = values[end].isnan().flatten(0, 1).any(dim=0)  # (s*H, s*W)
+    ratio = hit.shape[-1] // width
+    rows, cols = (hit.any(dim=dim).nonzero().flatten() // ratio for dim in (1, 0))
+    if len(rows) == 0:
+        return 0
+    reach = max(int(x) for x in (row - rows[0], rows[-1] - row, col - cols[0], cols[-1] - col))
+    touches = rows[0] == 0 or rows[-1] == height - 1 or cols[0] == 0 or cols[-1] == width - 1
+    return None if touches else reach
+
+
+def _fresh(value: Any) -> Any:
+    """A copy, so that blocks that write into their input leave the kept values alone."""
+    return value.clone() if isinstance(value, Tensor) else value

@@ -1,0 +1,155 @@
+"""Count multiply-accumulates (MACs) and parameters of a module."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, Literal
+
+import torch
+from torch import nn
+from torch.func import functional_call
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from mga_wrap.errors import ArgumentError
+
+Convention = Literal["plain", "paper"]
+CONVENTIONS: tuple[Convention, ...] = ("plain", "paper")
+
+_PAPER_CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
+_PAPER_ACTIVATIONS = (nn.ReLU, nn.LeakyReLU, nn.PReLU)
+
+
+def count_parameters(module: nn.Module) -> int:
+    """Return the number of parameters, trainable or not; one that is shared counts once."""
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def count_macs(module: nn.Module, *inputs: Any, convention: Convention = "plain", **kwargs: Any) -> int:
+    """Count the MACs of the call ``module(*inputs, **kwargs)``; the module is left as it was, buffers included.
+
+    Two conventions:
+
+    * ``"plain"``: what is really multiplied and accumulated by convolutions, matrix products and attention, as
+      modules or as functions. A transposed convolution costs k * k * Cin * Cout / groups an *input* pixel. No
+      biases, activations, poolings, interpolations.
+    * ``"paper"``: the rule behind the paper's FLOPs columns (paper section 2). Only ``nn.Conv2d`` and
+      ``nn.ConvTranspose2d`` modules, the latter at its price for every *output* pixel, and 1 for each output
+      element of every ``nn.ReLU``, ``nn.LeakyReLU`` and ``nn.PReLU`` module.
+
+    A module called several times counts every call, a batch counts every image. The call is made once, without
+    gradients and in the mode (train or eval) that the module is in. With module and inputs on the meta device only
+    shapes are computed, so that no image is too large.
+
+    Args:
+        module: what is called.
+        *inputs: its positional arguments.
+        convention: ``"plain"`` or ``"paper"``.
+        **kwargs: its keyword arguments.
+
+    Raises:
+        ArgumentError: the convention is unknown.
+    """
+    with _counting(module, convention) as counted:
+        _call_untouched(module, inputs, kwargs)
+        return counted()
+
+
+def macs_by_module(module: nn.Module, *inputs: Any, convention: Convention = "plain", **kwargs: Any) -> dict[str, int]:
+    """Count the MACs of one call, each submodule with its children, as `count_macs` does.
+
+    Returns:
+        Dotted names, in the order of ``module.named_modules()``, to MACs; the module itself is ``""``, submodules
+        that were not called have 0. A submodule that stands under several names is listed under its first.
+
+    Raises:
+        ArgumentError: the convention is unknown.
+    """
+    macs = {name: 0 for name, _ in module.named_modules()}
+    with ExitStack() as stack:
+        counted = stack.enter_context(_counting(module, convention))
+        for name, child in module.named_modules():
+            _bracket(stack, child, name, macs, counted)
+        _call_untouched(module, inputs, kwargs)
+    return macs
+
+
+def _bracket(stack: ExitStack, child: nn.Module, name: str, macs: dict[str, int], counted: Callable[[], int]) -> None:
+    """Add what is counted between entering and leaving ``child`` to ``macs[name]``, until ``stack`` closes."""
+    entered: list[int] = []
+
+    def enter(*_: Any) -> None:
+        entered.append(counted())
+
+    def leave(*_: Any) -> None:
+        macs[name] += counted() - entered.pop()
+
+    stack.callback(child.register_forward_pre_hook(enter).remove)
+    stack.callback(child.register_forward_hook(leave).remove)
+
+
+@contextmanager
+def _counting(module: nn.Module, convention: str) -> Iterator[Callable[[], int]]:
+    """Yield a function that says how many MACs were counted since the context was entered."""
+    if convention == "plain":
+        with _counting_plain() as counted:
+            yield counted
+    elif convention == "paper":
+        with _counting_paper(module) as counted:
+            yield counted
+    else:
+        raise ArgumentError(f"got convention {convention!r}; expected one of {', '.join(CONVENTIONS)}")
+
+
+@contextmanager
+def _counting_plain() -> Iterator[Callable[[], int]]:
+    from torch.utils.flop_counter import FlopCounterMode  # imports triton where there is one: only when needed
+
+    aten = torch.ops.aten
+    products = {  # matrix products that FlopCounterMode has no formula for; it counts two operations a MAC
+        aten.mv: lambda a, b, **_: 2 * a[0] * a[1],
+        aten.addmv: lambda bias, a, b, **_: 2 * a[0] * a[1],
+        aten.dot: lambda a, b, **_: 2 * a[0],
+        aten.addbmm: lambda bias, a, b, **_: 2 * a[0] * a[1] * a[2] * b[2],
+    }
+    fastpath = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)  # hides the products of nn.MultiheadAttention in one operator
+    try:
+        with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False, custom_mapping=products) as mode:
+            yield lambda: int(mode.get_total_flops()) // 2
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fastpath)
+
+
+@contextmanager
+def _counting_paper(module: nn.Module) -> Iterator[Callable[[], int]]:
+    total = 0
+
+    def convolved(conv: nn.Module, _: Any, output: torch.Tensor) -> None:
+        nonlocal total
+        assert isinstance(conv, _PAPER_CONVOLUTIONS)
+        rows, columns = conv.kernel_size
+        total += output.numel() * rows * columns * conv.in_channels // conv.groups
+
+    def activated(_: nn.Module, __: Any, output: torch.Tensor) -> None:
+        nonlocal total
+        total += output.numel()
+
+    with ExitStack() as stack:
+        for child in module.modules():
+            if isinstance(child, _PAPER_CONVOLUTIONS):
+                stack.callback(child.register_forward_hook(convolved).remove)
+            elif isinstance(child, _PAPER_ACTIVATIONS):
+                stack.callback(child.register_forward_hook(activated).remove)
+        yield lambda: total
+
+
+def _call_untouched(module: nn.Module, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Call the module without gradients, on copies of its buffers, and put the random state back.
+
+    In train mode batch normalisation writes its statistics and dropout draws random numbers.
+    """
+    buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    with torch.no_grad(), torch.random.fork_rng(devices=devices):
+        functional_call(module, buffers, inputs, kwargs)

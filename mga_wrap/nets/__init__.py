@@ -1,0 +1,1 @@
+"""Tensor maths: the mask predictor, gather and paste, the accelerated network. No graph surgery here."""

@@ -1,0 +1,102 @@
+"""The mask predictor: from the coarse feature to the error that the Base-Net is expected to leave in each patch."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mga_wrap.errors import ArgumentError
+from mga_wrap.nets.patches import grid_size
+
+KERNEL = 5
+"""Side of the dynamic convolution's kernel: each patch weighs its 5 x 5 neighbours."""
+
+
+class MaskPredictor(nn.Module):
+    """Predict an error score for every patch (supplement, section 6; parameters as in Tables 2 to 10).
+
+    feature -> 3x3 convolution -> ReLU -> 3x3 convolution -> two channels (well restored, under-restored) -> softmax
+    -> the second, averaged over each p x p patch -> 5x5 dynamic convolution, whose 25 weights a patch come from a 1x1
+    convolution on the averaged map.
+
+    Args:
+        channels: C, channels of the feature.
+        p: patch side in feature pixels.
+        dynamic: False leaves the dynamic convolution out (the "conv" rows of Table 2).
+        map_channels: 2, or 1 with a sigmoid in the softmax's place (Table 8).
+        resolution: "full" runs the convolutions on the whole feature map as in the paper; "patch" averages the
+            feature over the patches first, for 1/p² of the MACs.
+
+    Raises:
+        ArgumentError: an argument is outside the values named above.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        p: int,
+        dynamic: bool = True,
+        map_channels: int = 2,
+        resolution: Literal["full", "patch"] = "full",
+    ) -> None:
+        super().__init__()
+        if map_channels not in (1, 2):
+            raise ArgumentError(f"got map_channels={map_channels}; expected 1 or 2")
+        if resolution not in ("full", "patch"):
+            raise ArgumentError(f"got resolution={resolution!r}; expected 'full' or 'patch'")
+        if p < 1:
+            raise ArgumentError(f"got p={p}; expected a patch side of at least 1 pixel")
+        self.p = p
+        self.resolution = resolution
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv2 = nn.Conv2d(channels, map_channels, 3, padding=1)
+        self.kernel = nn.Conv2d(1, KERNEL**2, 1) if dynamic else None
+        self._start_as_average()
+
+    def _start_as_average(self) -> None:
+        """At first each patch's score is its own average: the dynamic kernel is 1 in its centre, 0 around."""
+        if self.kernel is not None:
+            nn.init.zeros_(self.kernel.weight)
+            with torch.no_grad():
+                self.kernel.bias.copy_(F.one_hot(torch.tensor(KERNEL**2 // 2), KERNEL**2))  # type: ignore[union-attr]
+
+    def forward(self, feature: Tensor) -> Tensor:
+        """Score each patch.
+
+        Args:
+            feature: (B, C, H, W), the coarse feature.
+
+        Returns:
+            (B, gh, gw) with (gh, gw) = (ceil(H / p), ceil(W / p)): the larger, the more a patch needs refinement.
+            Trained against an error map in 0..1; the order is what counts.
+        """
+        if self.resolution == "patch":
+            feature = self._average(feature)  # (B, C, gh, gw)
+        spatial = self.conv2(F.relu(self.conv1(feature)))  # (B, 1 or 2, H, W)
+        error = spatial.softmax(dim=1)[:, 1:] if spatial.shape[1] == 2 else spatial.sigmoid()  # (B, 1, H, W)
+        if self.resolution == "full":
+            error = self._average(error)  # (B, 1, gh, gw)
+        return self._weigh_neighbours(error).squeeze(1)
+
+    def _average(self, x: Tensor) -> Tensor:
+        """Mean over each p x p patch; a patch cut by the border averages over what it has."""
+        height, width = x.shape[-2:]
+        gh, gw = grid_size(height, width, self.p)
+        padded = F.pad(x, [0, self.p - 1, 0, self.p - 1])  # avg_pool2d leaves out what fills no patch
+        rows, cols = (self._covered(size, n, x.device) for size, n in ((height, gh), (width, gw)))
+        return F.avg_pool2d(padded, self.p) * (self.p**2 / (rows[:, None] * cols)).to(x.dtype)
+
+    def _covered(self, size: int, n: int, device: torch.device) -> Tensor:
+        """(n,): how many pixels of each patch lie inside the image."""
+        return (size - self.p * torch.arange(n, device=device)).clamp(max=self.p)
+
+    def _weigh_neighbours(self, error: Tensor) -> Tensor:
+        if self.kernel is None:
+            return error
+        weights = self.kernel(error)  # (B, 25, gh, gw)
+        neighbours = F.unfold(error, KERNEL, padding=KERNEL // 2).view_as(weights)
+        return (weights * neighbours).sum(dim=1, keepdim=True)  # (B, 1, gh, gw)

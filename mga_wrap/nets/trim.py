@@ -1,0 +1,58 @@
+"""Layers that take the halo off a window inside the Refine-Net (style "paper")."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mga_wrap.nets.init import pass_through
+
+
+def crop(x: Tensor, ring: int) -> Tensor:
+    """Cut `ring` pixels off each side of (N, C, H, W)."""
+    return x[..., ring : x.shape[-2] - ring, ring : x.shape[-1] - ring] if ring else x
+
+
+class TrimConvolutions(nn.Module):
+    """Two 3x3 convolutions, the second of which is unpadded and so takes one ring off (paper, Refine-Net).
+
+    Args:
+        channels: C of the feature, in and out.
+        halo: ring around the patches that come in.
+    """
+
+    def __init__(self, channels: int, *, halo: int) -> None:
+        super().__init__()
+        self.halo = halo
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.act = nn.LeakyReLU(0.2)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+        pass_through(self.conv1)
+        pass_through(self.conv2)
+
+    def forward(self, x: Tensor, valid: bool) -> Tensor:
+        """(N, C, n, n) -> (N, C, n - 2 * halo, n - 2 * halo) if valid, else of the same size (variant D)."""
+        x = self.act(self.conv1(x))
+        if not valid or self.halo == 0:
+            return self.conv2(x)  # type: ignore[no-any-return]
+        return F.conv2d(crop(x, self.halo - 1), self.conv2.weight, self.conv2.bias)
+
+
+class TrimTail(nn.Module):
+    """A tail of a network's own that takes one ring off at SR resolution (e.g. PAN's, see its `paper_refine_tail`).
+
+    Args:
+        tail: called as `tail(x, valid=...)`; valid takes one LR pixel off each side.
+        halo: ring around the patches that come in.
+    """
+
+    def __init__(self, tail: nn.Module, *, halo: int) -> None:
+        super().__init__()
+        self.halo = halo
+        self.tail = tail
+
+    def forward(self, x: Tensor, valid: bool) -> Tensor:
+        """(N, C, n, n) -> (N, 3, s*(n - 2*halo), ...) if valid, else (N, 3, s*n, s*n) (variant D)."""
+        if not valid or self.halo == 0:
+            return self.tail(x, valid=False)  # type: ignore[no-any-return]
+        return self.tail(crop(x, self.halo - 1), valid=True)  # type: ignore[no-any-return]

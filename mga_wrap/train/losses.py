@@ -1,0 +1,60 @@
+"""The paper's two losses."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from mga_wrap.nets.mga import MGANet
+
+LUMA = (65.481, 128.553, 24.966)
+"""Y of YCbCr, BT.601 studio range, for RGB in 0..1."""
+
+
+def restoration_loss(net: MGANet, lr: Tensor, hr: Tensor) -> Tensor:
+    """10 * L1(refined, hr) + L1(coarse, hr), every patch refined (paper, first training stage).
+
+    Args:
+        net: the network; all patches go through its Refine-Net.
+        lr: (B, 3, H, W).
+        hr: (B, 3, s*H, s*W), the same value range.
+    """
+    coarse, sr = net.coarse_and_refined(lr)
+    return 10 * F.l1_loss(sr, hr) + F.l1_loss(coarse, hr)
+
+
+def squared_loss(net: MGANet, lr: Tensor, hr: Tensor) -> Tensor:
+    """The same with squared errors, which are what PSNR counts: for the last steps of a training."""
+    coarse, sr = net.coarse_and_refined(lr)
+    return 100 * (10 * F.mse_loss(sr, hr) + F.mse_loss(coarse, hr))
+
+
+def mask_loss(net: MGANet, lr: Tensor, hr: Tensor) -> Tensor:
+    """10 * L1(score, the true error mask) (paper, second training stage); hr is not needed."""
+    del hr
+    with torch.no_grad():
+        target = true_mask(net, lr)
+    _, *crossing = net.base(lr)
+    return 10 * F.l1_loss(net.mask(crossing[0]), target)
+
+
+def true_mask(net: MGANet, lr: Tensor) -> Tensor:
+    """"MASK GT" of the paper: where refinement changes luma most.
+
+    |Y(every patch refined) - Y(coarse)|, min-max normalised an image, averaged over each patch, normalised again.
+
+    Returns:
+        (B, gh, gw) in 0..1.
+    """
+    coarse, sr = net.coarse_and_refined(lr)
+    luma = torch.tensor(LUMA, device=lr.device, dtype=lr.dtype).view(3, 1, 1)
+    change = ((sr - coarse) * luma).sum(dim=1, keepdim=True).abs()  # (B, 1, s*H, s*W)
+    side = net.p * (change.shape[-1] // lr.shape[-1])
+    pooled = F.avg_pool2d(_normalise(change), side, ceil_mode=True, count_include_pad=False)
+    return _normalise(pooled).squeeze(1)
+
+
+def _normalise(x: Tensor) -> Tensor:
+    low, high = x.amin(dim=(1, 2, 3), keepdim=True), x.amax(dim=(1, 2, 3), keepdim=True)
+    return (x - low) / (high - low).clamp(min=1e-12)

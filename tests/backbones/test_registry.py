@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from mga_wrap.backbones import FSRCNN, PAN, create_backbone, describe_backbone, list_backbones
+from mga_wrap.errors import ArgumentError
+
+
+def test_the_list_is_sorted_and_holds_both() -> None:
+    assert list_backbones() == ("fsrcnn", "pan")
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+@pytest.mark.parametrize("name", list_backbones())
+def test_describe_is_the_reverse_of_create(name: str, scale: int) -> None:
+    net = create_backbone(name, scale=scale)
+    description = describe_backbone(net)
+    assert description == {"name": name, "scale": scale}
+    again = create_backbone(**description)
+    assert {k: v.shape for k, v in again.state_dict().items()} == {k: v.shape for k, v in net.state_dict().items()}
+    assert repr(again) == repr(net)
+
+
+def with_other_activation() -> nn.Module:
+    net = FSRCNN(scale=2)
+    net.head[1] = nn.ReLU()
+    return net
+
+
+class Derived(PAN):
+    pass
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        FSRCNN(scale=4, m=3),
+        FSRCNN(scale=4, d=32),
+        FSRCNN(scale=4, channels=1),
+        PAN(scale=4, nb=12),
+        Derived(scale=4),
+        with_other_activation(),
+        nn.Identity(),
+    ],
+    ids=["m=3", "d=32", "channels=1", "nb=12", "derived", "layer exchanged", "foreign"],
+)
+def test_what_create_would_not_rebuild_is_not_described(model: nn.Module) -> None:
+    assert describe_backbone(model) is None
+
+
+def test_describing_draws_no_random_numbers() -> None:
+    net = create_backbone("pan", scale=2)
+    before = torch.get_rng_state()
+    describe_backbone(net)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_an_unknown_name_lists_what_there_is_and_the_nearest() -> None:
+    with pytest.raises(
+        ArgumentError, match=r"got backbone 'FSRCN'; expected one of fsrcnn, pan; did you mean 'fsrcnn'"
+    ):
+        create_backbone("FSRCN", scale=2)
+    with pytest.raises(ArgumentError, match=r"got backbone 'unet'; expected one of fsrcnn, pan$"):
+        create_backbone("unet", scale=2)
+
+
+def test_a_scale_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(ArgumentError, match="got scale=8 for PAN"):
+        create_backbone("pan", scale=8)

@@ -1,0 +1,319 @@
+"""The command lines: what is written, what is said, and the exit code."""
+
+from __future__ import annotations
+
+import csv
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from click.testing import Result
+from PIL import Image
+from typer.testing import CliRunner
+
+import mga_wrap
+from mga_wrap.api import accelerate
+from mga_wrap.backbones.registry import create_backbone
+from mga_wrap.cli import app
+from mga_wrap.hub import list_pretrained, save_pretrained
+from mga_wrap.infer.engine import prepare, upscale
+
+ROOT = Path(__file__).resolve().parents[1]
+H, W = 12, 18
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained network that enlarges by 2; its refined patches differ from the coarse image."""
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("nets") / "mine"
+    save_pretrained(accelerate(create_backbone("fsrcnn", scale=2), style="paper"), folder)
+    return folder
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    return save(tmp_path / "in" / "photo.png")
+
+
+def save(path: Path, mode: str = "RGB") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    values = np.random.default_rng(len(path.name)).integers(0, 256, (H, W, 4)).astype(np.uint8)
+    image = Image.fromarray(values, "RGBA")
+    (image.convert("RGB") if mode == "P" else image).convert(mode).save(path)
+    return path
+
+
+def run(*words: object) -> Result:
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception  # a traceback is never an answer
+    return result
+
+
+def enlarge(saved: Path, *words: object) -> Result:
+    return run("upscale", *words, "--model", saved, "--device", "cpu")
+
+
+def files_in(folder: Path) -> list[str]:
+    return sorted(file.name for file in folder.iterdir())
+
+
+# ------------------------------------------------------------------------------------------------------------- upscale
+def test_a_picture_goes_into_a_folder_that_is_made(saved: Path, photo: Path, tmp_path: Path) -> None:
+    result = enlarge(saved, photo, "-o", tmp_path / "new" / "out")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert (
+        f"{photo} -> {tmp_path / 'new' / 'out' / 'photo_x2.png'}: 18 x 12 -> 36 x 24, 26.7% refined," in result.stdout
+    )
+    with Image.open(tmp_path / "new" / "out" / "photo_x2.png") as written, Image.open(photo) as image:
+        expected = upscale(image, model=prepare(saved, device="cpu"))
+        np.testing.assert_array_equal(np.asarray(written), np.asarray(expected))
+
+
+@pytest.mark.parametrize("name", ["a.png", "new/a.JPG", "a.tiff"])
+def test_an_image_suffix_makes_out_a_file(name: str, saved: Path, photo: Path, tmp_path: Path) -> None:
+    assert enlarge(saved, photo, "-o", tmp_path / name, "--mask").exit_code == 0
+    written = tmp_path / name
+    for file in (written, written.with_name("a_mask.png")):
+        with Image.open(file) as image:
+            assert image.size == (2 * W, 2 * H)
+
+
+def test_files_and_folders_are_taken_together(saved: Path, photo: Path, tmp_path: Path) -> None:
+    save(tmp_path / "more" / "b.png")
+    save(tmp_path / "more" / "a.png")
+    (tmp_path / "more" / "notes.txt").write_text("no picture")
+    result = enlarge(saved, photo, tmp_path / "more", "-o", tmp_path / "out", "--mask")
+    assert result.exit_code == 0
+    assert files_in(tmp_path / "out") == [
+        f"{name}_x2{end}.png" for name in ("a", "b", "photo") for end in ("", "_mask")
+    ]
+    assert [line.split(":")[0].split(" -> ")[0] for line in result.stdout.splitlines()] == [
+        str(photo), str(tmp_path / "more" / "a.png"), str(tmp_path / "more" / "b.png"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGBA", "1", "P", "CMYK", "I;16"])
+def test_every_kind_of_picture_is_written_as_it_came(mode: str, saved: Path, tmp_path: Path) -> None:
+    source = tmp_path / ("in.tif" if mode == "CMYK" else "in.png")
+    if mode == "I;16":
+        Image.fromarray(np.arange(H * W, dtype=np.uint16).reshape(H, W)).save(source)
+    else:
+        save(source, mode)
+    assert enlarge(saved, source, "-o", tmp_path / "out").exit_code == 0
+    with Image.open(tmp_path / "out" / "in_x2.png") as image:
+        assert image.mode == {"1": "L", "P": "RGB", "CMYK": "RGB"}.get(mode, mode)
+        assert image.size == (2 * W, 2 * H)
+
+
+def test_one_pixel_is_enlarged(saved: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (1, 1), (10, 200, 30)).save(tmp_path / "dot.png")
+    assert "1 x 1 -> 2 x 2" in enlarge(saved, tmp_path / "dot.png", "-o", tmp_path / "out", "--mask").stdout
+
+
+@pytest.mark.parametrize(
+    ("k", "share"),
+    [
+        ("0", 0),
+        ("base", 0),
+        ("3", 3 / 15),
+        ("0.5", 8 / 15),
+        ("1", 1 / 15),
+        ("1.0", 1),
+        ("999", 1),
+        ("all", 1),
+        ("dense", 1),
+    ],
+)
+def test_k_is_a_number_a_share_or_a_word(k: str, share: float, saved: Path, photo: Path, tmp_path: Path) -> None:
+    result = enlarge(saved, photo, "-o", tmp_path / "out", "--k", k, "--mask")
+    assert f"{share:.1%} refined" in result.stdout
+
+
+def broken_inputs(folder: Path) -> dict[str, Path]:
+    whole = save(folder / "whole.png").read_bytes()
+    contents = {"text.png": b"hello", "empty.jpg": b"", "cut.png": whole[: len(whole) // 2]}
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    (folder / "whole.png").unlink()
+    return {name: folder / name for name in (*contents, "missing.png")}
+
+
+def test_a_broken_file_does_not_stop_the_others(saved: Path, photo: Path, tmp_path: Path) -> None:
+    broken = broken_inputs(tmp_path / "broken")
+    (tmp_path / "bare").mkdir()
+    last = save(tmp_path / "in" / "last.png")
+    result = enlarge(saved, photo, *broken.values(), tmp_path / "bare", last, "-o", tmp_path / "out")
+    assert result.exit_code == 1
+    assert files_in(tmp_path / "out") == ["last_x2.png", "photo_x2.png"]
+    lines = result.stderr.splitlines()
+    assert all(line.startswith("error: ") for line in lines)
+    for name, text in {
+        "text.png": "it is no image (it begins with b'hello')",
+        "empty.jpg": "the file is empty (0 bytes)",
+        "cut.png": "the file is damaged or cut off",
+        "missing.png": "there is no such file; check the path",
+    }.items():
+        (line,) = [line for line in lines if str(broken[name]) in line]
+        assert text in line
+    assert any(f"{tmp_path / 'bare'} is a folder without images" in line for line in lines)
+    assert len(lines) == 5
+
+
+def test_an_output_that_cannot_be_written_is_told(saved: Path, photo: Path, tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("mine")
+    result = enlarge(saved, photo, "-o", tmp_path / "taken")
+    assert result.exit_code == 1
+    assert f"{photo}: cannot write {tmp_path / 'taken' / 'photo_x2.png'}: " in result.stderr
+    assert "is a file, not a folder; choose another folder" in result.stderr
+    assert (tmp_path / "taken").read_text() == "mine"
+
+
+def test_a_network_that_fails_on_a_picture_names_it(
+    saved: Path, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError("not enough memory: you tried to allocate 9 GB")
+
+    monkeypatch.setattr(mga_wrap.MGANet, "trace", fail)
+    result = enlarge(saved, photo, "-o", tmp_path / "out")
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"error: {photo}: MGANet failed on lr of shape (1, 3, 12, 18): not enough memory")
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["{photo}", "{other}", "-o", "{out}"], "photo.png would both be written to"),
+        (["{photo}", "{photo}", "-o", "{out}"], "would both be written to"),
+        (["{photo}", "{more}", "-o", "{out}.png"], "for several pictures; expected a folder: give a name without .png"),
+        (["{photo}", "-o", "{out}.gif"], ".gif is not written: expected one of .png, .jpg"),
+        (["{photo}", "-o", "{photo}"], "is one of the inputs and is never overwritten; choose another -o"),
+        (["{link}", "-o", "{photo}"], "is one of the inputs and is never overwritten"),
+        (["{photo}", "{clash}", "-o", "{folder}"], "is one of the inputs and is never overwritten"),
+        (["{photo}", "-o", "{out}", "--k", "1.5"], "got the share k=1.5; expected an int >= 0, a float in (0, 1]"),
+        (["{photo}", "-o", "{out}", "--k", "-1"], "got k=-1; expected an int >= 0"),
+        (["{photo}", "-o", "{out}", "--k", "nan"], "k=nan"),
+        (["{photo}", "-o", "{out}", "--k", "some"], "got k='some'; expected"),
+        (["{photo}", "-o", "{out}", "--scale", "3"], "scale=3 and a model that enlarges by 2; leave one of them out"),
+        (["{photo}", "-o", "{out}", "--device", "gpu"], "device='gpu'; expected auto, cpu, cuda"),
+    ],
+)
+def test_a_senseless_command_line_does_nothing_and_exits_with_2(
+    words: list[str], text: str, saved: Path, photo: Path, tmp_path: Path
+) -> None:
+    link = tmp_path / "link.png"
+    link.symlink_to(photo)
+    names = {
+        "photo": photo, "other": save(tmp_path / "elsewhere" / "photo.png"), "more": save(tmp_path / "in" / "more.png"),
+        "clash": save(tmp_path / "in" / "photo_x2.png"), "link": link, "folder": photo.parent, "out": tmp_path / "out",
+    }  # fmt: skip
+    before = {file: file.read_bytes() for file in tmp_path.rglob("*.png")}
+    result = run("upscale", "--model", saved, *(word.format(**names) for word in words))
+    assert result.exit_code == 2
+    assert text in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert {file: file.read_bytes() for file in tmp_path.rglob("*.png")} == before
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_unknown_network_is_told_in_one_line(photo: Path, tmp_path: Path) -> None:
+    result = run("upscale", photo, "-o", tmp_path / "out", "--model", tmp_path / "nothing")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: ")
+    assert len(result.stderr.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.skipif("fsrcnn-m-x4" not in list_pretrained(), reason="needs the trained weights in mga_wrap/weights")
+def test_the_network_in_the_package_is_the_default(photo: Path, tmp_path: Path) -> None:
+    result = run("upscale", photo, "-o", tmp_path / "out")
+    assert result.exit_code == 0, result.stderr
+    with Image.open(tmp_path / "out" / "photo_x4.png") as image:
+        assert image.size == (4 * W, 4 * H)
+
+
+# ------------------------------------------------------------------------------------------------------------- inspect
+def test_inspect_shows_the_blocks_of_a_backbone() -> None:
+    result = run("inspect", "fsrcnn", "--scale", "2")
+    assert result.exit_code == 0
+    assert "body.3" in result.stdout
+
+
+def test_inspect_shows_the_parts_of_a_saved_network(saved: Path) -> None:
+    result = run("inspect", saved)
+    assert result.exit_code == 0
+    for number in ("23,363", "1,576", "18,331", "43,270"):  # the paper's FSRCNN-M, part by part
+        assert number in result.stdout
+    assert "x2, p=4, halo=1, k=0.25" in result.stdout
+
+
+def test_inspect_lists_what_there_is_for_an_unknown_name() -> None:
+    result = run("inspect", "srcnn")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("error: got srcnn; expected the folder of a saved network, or one of these:")
+    assert "backbones fsrcnn, pan; pretrained " in result.stderr
+
+
+# ---------------------------------------------------------------------------------------------------------------- eval
+def test_eval_prints_a_table_and_writes_the_same_as_csv(saved: Path, tmp_path: Path) -> None:
+    for name in ("a[b]", "b"):
+        values = np.random.default_rng(1).integers(0, 256, (33, 41, 3)).astype(np.uint8)
+        Image.fromarray(values).save(tmp_path / f"{name}.png")
+    words = ["--data", tmp_path, "--scale", 2, "--model", saved, "--csv", tmp_path / "new" / "rows.csv"]
+    result = run("eval", *words, "--k", "base", "--k", "0.5", "--crop", "2")
+    assert result.exit_code == 0, result.stderr
+    rows = list(csv.DictReader((tmp_path / "new" / "rows.csv").read_text().splitlines()))
+    assert [(row["picture"], row["k"]) for row in rows] == [
+        (name, k) for name in ("a[b].png", "b.png", "mean") for k in ("0", "0.5")
+    ]
+    for row in rows:
+        assert row["picture"] in result.stdout
+        assert f"{float(row['psnr_y']):.3f} / {float(row['ssim_y']):.4f}" in result.stdout
+
+
+def test_eval_uses_the_networks_own_k(saved: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (40, 40)).save(tmp_path / "a.png")
+    assert "k = 0.25" in run("eval", "--data", tmp_path, "--scale", 2, "--model", saved).stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "text"),
+    [
+        (["--scale", "3"], 2, "scale=3 and a model that enlarges by 2"),
+        (["--scale", "2", "--crop", "3"], 2, "crop=3; expected a multiple of the scale 2"),
+        (["--scale", "2", "--k", "-2"], 2, "k=-2"),
+        (["--scale", "2"], 1, "both sides must be at least 8"),
+    ],
+)
+def test_eval_tells_what_is_wrong(words: list[str], code: int, text: str, saved: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
+    result = run("eval", "--data", tmp_path, "--model", saved, *words)
+    assert (result.exit_code, text in result.stderr) == (code, True)
+
+
+def test_eval_needs_pictures(saved: Path, tmp_path: Path) -> None:
+    result = run("eval", "--data", tmp_path, "--scale", 2, "--model", saved)
+    assert (result.exit_code, "is a folder without images" in result.stderr) == (1, True)
+
+
+# --------------------------------------------------------------------------------------------------------- the program
+def test_it_runs_as_a_module() -> None:
+    words = [sys.executable, "-m", "mga_wrap", "--version"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert (done.returncode, done.stdout) == (0, f"mga-wrap {mga_wrap.__version__}\n")
+
+
+def test_the_command_line_itself_imports_no_torch() -> None:
+    package = "sys.modules['mga_wrap'] = types.ModuleType('mga_wrap', ''); sys.modules['mga_wrap'].__version__ = ''"
+    code = (
+        f"import sys, types; {package}; sys.modules['mga_wrap'].__path__ = ['mga_wrap'];"
+        "import mga_wrap.cli; print(sorted({'torch', 'numpy', 'PIL'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout == "[]\n"
