@@ -89,7 +89,7 @@ def costs(net: mga.MGANet, lr: torch.Tensor, *, k: Amount) -> Table:
                 net(lr, k=amount)
                 if repeat:  # the first one warms up
                     seconds[name].append(time.perf_counter() - start)
-    table = Table(title=f"cost on the {lr.device.type}, {torch.get_num_threads()} threads")
+    table = Table(title=f"cost on the {lr.device.type}, {torch.get_num_threads()} thread(s)")
     for title in ("", "million MACs", f"seconds (median of {REPEATS})"):
         table.add_column(title, justify="right" if title else "left")
     for name, amount in amounts.items():

@@ -53,9 +53,11 @@ def main() -> None:
 def build(scale: int) -> mga.MGANet:
     """FSRCNN-M of the paper, 3 + 1 blocks, ready to train."""
     backbone = mga.create_backbone("fsrcnn", scale=scale)
-    net = mga.accelerate(backbone, split_at=BLOCKS_IN_BASE, k=240, style="paper")
+    net = mga.accelerate(backbone, split_at=BLOCKS_IN_BASE, style="paper")
     # A patch's upsampler sees no neighbours: bilinear interpolation would leave dark seams around every patch.
-    start_as_nearest(net.refine.upsampler, channels=3)
+    upsampler = net.refine.get_submodule("upsampler")
+    assert isinstance(upsampler, torch.nn.ConvTranspose2d)
+    start_as_nearest(upsampler, channels=3)
     return net
 
 

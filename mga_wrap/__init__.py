@@ -1,12 +1,21 @@
-"""mga_wrap: make a super-resolution network fast - restore globally, refine locally."""
+"""mga_wrap: make a super-resolution network fast - restore globally, refine locally.
 
-from mga_wrap.api import accelerate, inspect
-from mga_wrap.backbones.registry import create_backbone, list_backbones
-from mga_wrap.errors import ArgumentError, CheckpointError, CutError, ImageError, MGAError
-from mga_wrap.hub import from_pretrained, list_pretrained
-from mga_wrap.infer.engine import upscale
-from mga_wrap.nets.mask import MaskPredictor
-from mga_wrap.nets.mga import MGANet
+`import mga_wrap` itself loads nothing: each name is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mga_wrap.api import accelerate, inspect
+    from mga_wrap.backbones.registry import create_backbone, list_backbones
+    from mga_wrap.errors import ArgumentError, CheckpointError, CutError, ImageError, MGAError
+    from mga_wrap.hub import from_pretrained, list_pretrained
+    from mga_wrap.infer.engine import upscale
+    from mga_wrap.nets.mask import MaskPredictor
+    from mga_wrap.nets.mga import MGANet
 
 __all__ = [
     "ArgumentError",
@@ -26,3 +35,28 @@ __all__ = [
 ]
 
 __version__ = "0.1.0"
+
+_HOME = {
+    "accelerate": "mga_wrap.api",
+    "inspect": "mga_wrap.api",
+    "create_backbone": "mga_wrap.backbones.registry",
+    "list_backbones": "mga_wrap.backbones.registry",
+    "from_pretrained": "mga_wrap.hub",
+    "list_pretrained": "mga_wrap.hub",
+    "upscale": "mga_wrap.infer.engine",
+    "MaskPredictor": "mga_wrap.nets.mask",
+    "MGANet": "mga_wrap.nets.mga",
+}
+"""The module in which a public name lives; errors live in mga_wrap.errors."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOME.get(name, "mga_wrap.errors")), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

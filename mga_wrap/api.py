@@ -12,6 +12,7 @@ from mga_wrap.cut.anatomy import Anatomy, describe
 from mga_wrap.cut.chain import Chain, find_chain
 from mga_wrap.cut.graphs import Split
 from mga_wrap.cut.split import split_continue, split_paper
+from mga_wrap.cut.trace import first_line
 from mga_wrap.errors import ArgumentError, CutError
 from mga_wrap.nets.mask import MaskPredictor
 from mga_wrap.nets.mga import Amount, Geometry, MGANet, check_amount
@@ -24,6 +25,7 @@ BASE_SHARE = {"continue": 0.5, "paper": 0.75}
 """Share of the blocks that split_at="auto" leaves to the Base-Net."""
 
 
+@torch.inference_mode(False)
 def accelerate(
     model: nn.Module,
     *,
@@ -58,7 +60,7 @@ def accelerate(
         ArgumentError: an argument is out of its range.
         CutError: the network has no chain of blocks, or cannot be cut there; the message says what was found.
     """
-    if style not in PATCH:
+    if not isinstance(style, str) or style not in PATCH:
         raise ArgumentError(f"got style={style!r}; expected 'continue' or 'paper'")
     if coarse_tail != "copy":
         raise ArgumentError(f"got coarse_tail={coarse_tail!r}; expected 'copy'")
@@ -67,22 +69,30 @@ def accelerate(
     k = check_amount(k)
     chain = find_chain(model, example=example)
     count = blocks_in_base(chain, split_at, style)
-    split = _split(model, chain, count, style, halo)
+    with torch.random.fork_rng(devices=[]):  # the new layers start alike each time, whatever the caller has drawn
+        torch.default_generator.manual_seed(0)
+        split = _split(model, chain, count, style, halo)
+        mask = MaskPredictor(_channels(split, chain), p=p)
     geometry = Geometry(
-        scale=chain.scale, p=p, halo=halo, border="shift" if style == "continue" else "zero", halos=split.halos,
+        scale=chain.scale,
+        channels=chain.example.shape[1],
+        p=p,
+        halo=halo,
+        border="shift" if style == "continue" else "zero",
+        halos=split.halos,
         trim=split.trim,
-    )  # fmt: skip
+    )
     recipe = {
         "backbone": describe_backbone(model), "split_at": chain.blocks[count - 1].name, "k": k, "p": p, "halo": halo,
         "style": style, "coarse_tail": coarse_tail,
     }  # fmt: skip
-    mask = MaskPredictor(_channels(split, chain), p=p)
     net = MGANet(split.base, mask, split.refine, geometry=geometry, k=k, recipe=recipe)
     net.mask.to(device=chain.example.device, dtype=chain.example.dtype)
     _check(net, chain, style)
     return net.train(model.training)
 
 
+@torch.inference_mode(False)
 def inspect(model: nn.Module, *, example: Tensor | None = None) -> Anatomy:
     """Say what a network is made of, where it can be cut, and what a cut would cost.
 
@@ -118,8 +128,8 @@ def blocks_in_base(chain: Chain, split_at: str | int | float, style: Style) -> i
         if not 0 < split_at < 1:
             raise ArgumentError(f"got the share split_at={split_at}; expected a float between 0 and 1; {shown}")
         return min(max(round(split_at * len(names)), 1), len(names) - 1)
-    if isinstance(split_at, bool) or not 1 <= split_at < len(names):
-        raise CutError(f"got split_at={split_at}; expected a number from 1 to {len(names) - 1}; {shown}")
+    if isinstance(split_at, bool) or not isinstance(split_at, int) or not 1 <= split_at < len(names):
+        raise CutError(f"got split_at={split_at!r}; expected a number from 1 to {len(names) - 1}; {shown}")
     return split_at
 
 
@@ -140,19 +150,39 @@ def _split(model: nn.Module, chain: Chain, count: int, style: Style, halo: int) 
 def _channels(split: Split, chain: Chain) -> int:
     with torch.no_grad():
         _, feature, *_ = split.base(chain.example)
-    return feature.shape[1]  # type: ignore[no-any-return]
+    return feature.shape[1]
 
 
 @torch.no_grad()
 def _check(net: MGANet, chain: Chain, style: Style) -> None:
-    """Run the new network beside the original's copy: what was cut has to fit together again."""
+    """Run the new network beside the original's copy: what was cut has to fit together again, at odd sizes too."""
     net.eval()
-    expected = chain.traced(chain.example.clone())
-    dense, patched = net(chain.example, k="dense"), net(chain.example, k="all")
-    if dense.shape != expected.shape or patched.shape != expected.shape:
-        raise CutError(f"the cut network returns {tuple(patched.shape)}, the original {tuple(expected.shape)}")
-    if style == "continue" and not torch.equal(dense, expected):
-        raise CutError(
-            "the cut network does not return what the original does, by up to "
-            f"{(dense - expected).abs().max():.3g}: its forward has a side effect that a graph does not hold"
-        )
+    for lr in (chain.example, chain.example[..., :-3, :-5]):
+        if 0 in lr.shape:
+            continue
+        try:
+            expected = chain.traced(lr.clone())
+        except Exception:  # the original does not take this size either, for whatever reason
+            continue
+        try:
+            dense, patched = net(lr, k="dense"), net(lr, k="all")
+        except Exception as error:  # whatever a block does with a size that it does not take
+            hint = (
+                f"style={style!r} does not fit this network; try another style or another split_at"
+                if lr is chain.example
+                else "its forward pads or crops the image to whole windows; do that outside the network"
+            )
+            raise CutError(
+                f"the original takes an image of {tuple(lr.shape)}, the cut network does not "
+                f"({first_line(error)}): {hint}"
+            ) from error
+        if dense.shape != expected.shape or patched.shape != expected.shape:
+            raise CutError(
+                f"the cut network returns {tuple(patched.shape)} for an image of {tuple(lr.shape)}, the original "
+                f"{tuple(expected.shape)}; expected the same. Cut at another block, or give an example of another size."
+            )
+        if style == "continue" and not lr.is_meta and not torch.equal(dense, expected):
+            raise CutError(
+                "the cut network does not return what the original does, by up to "
+                f"{(dense - expected).abs().max():.3g}: its forward has a side effect that a graph does not hold"
+            )

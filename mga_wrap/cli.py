@@ -287,13 +287,13 @@ def _write_csv(rows: Sequence[Row], path: Path) -> None:
     import csv
     import io
 
-    from mga_wrap.infer.images import whole_file
+    from mga_wrap.infer.images import open_whole
 
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["picture", "k", "psnr_y", "ssim_y"])
     writer.writerows([row.picture, row.k, f"{row.psnr_y:.4f}", f"{row.ssim_y:.6f}"] for row in rows)
-    with whole_file(path) as handle:
+    with open_whole(path) as handle:
         handle.write(text.getvalue().encode())
 
 

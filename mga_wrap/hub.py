@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import tempfile
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 
 from mga_wrap.api import accelerate
 from mga_wrap.backbones.registry import create_backbone
-from mga_wrap.errors import ArgumentError, CheckpointError
+from mga_wrap.errors import CheckpointError, MGAError
+from mga_wrap.files import whole_file
 from mga_wrap.nets.mga import MGANet
 
 FORMAT_VERSION = 1
@@ -51,14 +49,16 @@ def from_pretrained(name_or_dir: str | Path, *, model: nn.Module | None = None) 
     """
     folder = _find(name_or_dir)
     config = _read_config(folder / CONFIG)
-    if model is None:
-        if config["backbone"] is None:
-            raise CheckpointError(
-                f"{folder} was made from a network that is not a backbone of mga_wrap; build that network and give "
-                "it: from_pretrained(folder, model=...)"
-            )
-        model = create_backbone(**config["backbone"])
-    net = accelerate(model, **{name: config[name] for name in ARGUMENTS}).eval()
+    if model is None and config["backbone"] is None:
+        raise CheckpointError(
+            f"{folder} was made from a network that is not a backbone of mga_wrap; build that network and give "
+            "it: from_pretrained(folder, model=...)"
+        )
+    try:
+        network = create_backbone(**config["backbone"]) if model is None else model
+        net = accelerate(network, **{name: config[name] for name in ARGUMENTS}).eval()
+    except (MGAError, TypeError) as error:  # TypeError: a value of another kind than save_pretrained writes
+        raise CheckpointError(f"{folder / CONFIG} builds no network: {error}") from error
     _load_weights(net, folder / WEIGHTS)
     return net
 
@@ -66,7 +66,7 @@ def from_pretrained(name_or_dir: str | Path, *, model: nn.Module | None = None) 
 def save_pretrained(net: MGANet, folder: str | Path) -> None:
     """Write model.safetensors and config.json into a folder, which is made if it is not there.
 
-    Each file appears under its name only when it is complete, the config last.
+    The files appear under their names only when both are complete, the config last.
 
     Raises:
         CheckpointError: the folder cannot be written, or the net was not made by `accelerate`.
@@ -77,23 +77,11 @@ def save_pretrained(net: MGANet, folder: str | Path) -> None:
     config = {"format_version": FORMAT_VERSION, "scale": net.scale, **net.recipe, "k": net.k}
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in net.state_dict().items()}
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _write(folder / WEIGHTS, lambda path: save_file(tensors, path, metadata={"format": "pt"}))
-        _write(folder / CONFIG, lambda path: path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8"))
+        with whole_file(folder / CONFIG) as config_file, whole_file(folder / WEIGHTS) as weights_file:
+            weights_file.write_bytes(save(tensors, metadata={"format": "pt"}))
+            config_file.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{folder} cannot be written ({error}); choose another folder") from error
-
-
-def _write(path: Path, write: Any) -> None:
-    """Let `write` fill a temporary file beside `path`, then give it its name."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    try:
-        write(Path(name))
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    finally:
-        Path(name).unlink(missing_ok=True)
 
 
 def _find(name_or_dir: str | Path) -> Path:
@@ -112,13 +100,16 @@ def _read_config(path: Path) -> dict[str, Any]:
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} cannot be read ({error}); expected the file that save_pretrained wrote") from error
+        raise CheckpointError(
+            f"{path} cannot be read ({error}); expected the file that save_pretrained wrote"
+        ) from error
     version = config.get("format_version") if isinstance(config, dict) else None
     if not isinstance(version, int):
         raise CheckpointError(f"{path} has no format_version; expected the file that save_pretrained wrote")
     if version > FORMAT_VERSION:
         raise CheckpointError(
-            f"{path} has format {version}, this mga_wrap reads up to {FORMAT_VERSION}; update it: pip install -U mga-wrap"
+            f"{path} has format {version}, this mga_wrap reads up to {FORMAT_VERSION}; update it with "
+            "pip install -U mga-wrap"
         )
     if missing := [name for name in ("backbone", *ARGUMENTS) if name not in config]:
         raise CheckpointError(f"{path} lacks {', '.join(missing)}; expected the file that save_pretrained wrote")

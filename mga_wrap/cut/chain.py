@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from collections import defaultdict
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, fx, nn
 
 from mga_wrap.cut.trace import fact, trace_blocks
-from mga_wrap.errors import CutError
+from mga_wrap.errors import ArgumentError, CutError
 
 EXAMPLE_SIZE = (32, 24)
 """Sides of the image on which a network is tried: unequal, and multiples of 8 for networks with windows."""
@@ -58,7 +59,7 @@ class Chain:
     def sr(self) -> fx.Node:
         """The image that comes out."""
         output = next(node for node in reversed(self.traced.graph.nodes) if node.op == "output")
-        return output.args[0]  # type: ignore[return-value]
+        return output.args[0]
 
     @property
     def scale(self) -> int:
@@ -80,9 +81,17 @@ def find_chain(model: nn.Module, *, example: Tensor | None = None) -> Chain:
         CutError: there is no such chain, or the network is no SR network.
     """
     _refuse_wrappers(model)
-    model = copy.deepcopy(model).eval()
+    try:
+        model = copy.deepcopy(model).eval()
+    except Exception as error:  # whatever a module holds that cannot be copied, e.g. the old weight_norm's tensors
+        raise CutError(
+            f"{type(model).__name__} cannot be copied ({error}); remove what it cannot copy, e.g. with "
+            "torch.nn.utils.remove_weight_norm"
+        ) from error
     if example is None:
         example = _default_example(model)
+    if not isinstance(example, Tensor):
+        raise ArgumentError(f"got example of type {type(example).__name__}; expected a tensor (B, 3, H, W)")
     traced, family = _open_until_chain(model, example)
     chain = Chain(name=type(model).__name__, traced=traced, blocks=_spans(traced, family), example=example)
     _check_image(chain)
@@ -99,7 +108,7 @@ def descendants(nodes: Iterable[fx.Node]) -> set[fx.Node]:
     return _reach(nodes, lambda n: n.users)
 
 
-def _reach(nodes: Iterable[fx.Node], step) -> set[fx.Node]:  # type: ignore[no-untyped-def]
+def _reach(nodes: Iterable[fx.Node], step: Callable[[fx.Node], Iterable[fx.Node]]) -> set[fx.Node]:
     found: set[fx.Node] = set()
     queue = list(nodes)
     while queue:
@@ -148,13 +157,16 @@ def _open_until_chain(model: nn.Module, example: Tensor) -> tuple[fx.GraphModule
 
 
 def _largest_family(traced: fx.GraphModule) -> list[fx.Node]:
-    """The calls of like modules in a chain with the most MACs: at least two of them, or none."""
+    """The calls of like modules in a chain with the most MACs: at least two of them, or none.
+
+    Those behind an upsampler come last: they may have more MACs than a light body, but belong to the tail.
+    """
     families: dict[Hashable, list[fx.Node]] = defaultdict(list)
     for node in traced.graph.nodes:
-        if node.op == "call_module" and fact(node).macs and _keeps_shape(node) and not _enlarged(traced, node):
+        if node.op == "call_module" and fact(node).macs and _keeps_shape(node):
             families[_kind(traced, node)].append(node)
     chains = [chain for family in families.values() if len(chain := _in_chain(family)) > 1]
-    return max(chains, key=_macs, default=[])
+    return max(chains, key=lambda chain: (not _enlarged(traced, chain[0]), _macs(chain)), default=[])
 
 
 def _keeps_shape(node: fx.Node) -> bool:
@@ -163,7 +175,7 @@ def _keeps_shape(node: fx.Node) -> bool:
 
 
 def _enlarged(traced: fx.GraphModule, node: fx.Node) -> bool:
-    """The node works behind an upsampler, so it belongs to the tail (a body may pad, but not to twice the size)."""
+    """The node works behind an upsampler (a body may pad the image, but not to twice its size)."""
     lr = next(iter(traced.graph.nodes))
     return _shape(node)[-1] >= 2 * _shape(lr)[-1]
 
@@ -173,7 +185,7 @@ def _kind(traced: fx.GraphModule, node: fx.Node) -> Hashable:
     module = traced.get_submodule(str(node.target))
     inside: tuple[Hashable, ...] = ()
     if isinstance(module, nn.Sequential):
-        inside = tuple(type(child) for child in module)
+        inside = tuple(type(child).__qualname__ for child in module)
     elif not _has_children(module):
         inside = tuple(tuple(p.shape) for p in module.parameters())
     return type(module), inside, fact(node).shape
@@ -213,9 +225,10 @@ def _macs(nodes: Iterable[fx.Node]) -> int:
 
 def _spans(traced: fx.GraphModule, family: list[fx.Node]) -> tuple[Block, ...]:
     """Give each block the nodes on its way to the next one (an activation, a residual addition)."""
-    gaps = [_between(one, two) for one, two in zip(family, family[1:], strict=False)]
+    gaps = [_between(one, two) for one, two in itertools.pairwise(family)]
     gaps.append(_like(traced, family[-1], gaps[-1]))
-    blocks, seen = [], defaultdict(int)
+    blocks: list[Block] = []
+    seen: dict[str, int] = defaultdict(int)
     for node, gap in zip(family, gaps, strict=True):
         name = str(node.target)
         seen[name] += 1

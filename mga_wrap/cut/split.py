@@ -120,11 +120,13 @@ def _trim(
     end = side.env.pop(feature)
     if refine_tail is None:
         side.env[feature] = side.graph.call_module("mga_trim", (end, valid))
-        return {"mga_trim": TrimConvolutions(channels_of(feature), halo=halo)}
+        return {"mga_trim": TrimConvolutions(channels_of(feature), halo=halo).to(chain.example)}  # its dtype, device
     behind = descendants([feature])
-    image = next(node for node in chain.traced.graph.nodes if node in behind and fact(node).shape == fact(chain.sr).shape)
+    image = next(
+        node for node in chain.traced.graph.nodes if node in behind and fact(node).shape == fact(chain.sr).shape
+    )
     side.env[image] = side.graph.call_module("mga_tail", (end, valid))
-    return {"mga_tail": TrimTail(refine_tail(), halo=halo)}
+    return {"mga_tail": TrimTail(refine_tail(), halo=halo).to(chain.example)}
 
 
 def _check_resolutions(feature: fx.Node, crossing: list[fx.Node]) -> None:

@@ -65,7 +65,7 @@ def trace_blocks(model: nn.Module, example: Tensor, *, opened: frozenset[str] = 
         graph = tracer.trace(model)
     except Exception as error:  # whatever a forward does with a proxy: the reason is passed on
         raise CutError(
-            f"{type(model).__name__} cannot be traced at the level of its blocks: {_first_line(error)}. Expected a "
+            f"{type(model).__name__} cannot be traced at the level of its blocks: {first_line(error)}. Expected a "
             "forward that calls modules and functions without Python control flow on tensors or shapes; move such "
             "code into a block of its own."
         ) from error
@@ -75,7 +75,7 @@ def trace_blocks(model: nn.Module, example: Tensor, *, opened: frozenset[str] = 
             result = _Recorder(traced).run(example.clone())
     except Exception as error:  # whatever a forward does with an image that it does not take
         raise CutError(
-            f"{type(model).__name__} fails on an image of {tuple(example.shape)}: {_first_line(error)}. If it takes "
+            f"{type(model).__name__} fails on an image of {tuple(example.shape)}: {first_line(error)}. If it takes "
             "another number of channels or other sizes, give such an image: example=torch.rand(1, 3, 64, 64)."
         ) from error
     if not isinstance(result, Tensor) or result.ndim != 4:
@@ -88,7 +88,7 @@ def trace_blocks(model: nn.Module, example: Tensor, *, opened: frozenset[str] = 
 
 def fact(node: fx.Node) -> Fact:
     """The node's fact, found by `trace_blocks`."""
-    return node.meta[FACT]  # type: ignore[no-any-return]
+    return node.meta[FACT]
 
 
 class _Recorder(fx.Interpreter):
@@ -114,5 +114,6 @@ def _describe(value: Any) -> str:
     return f"a {type(value).__name__}"
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What an error says, short enough for a sentence of ours."""
     return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")

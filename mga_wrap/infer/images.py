@@ -7,7 +7,6 @@ the file, and files that appear under their name only when they are complete.
 from __future__ import annotations
 
 import os
-import secrets
 import struct
 import warnings
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mga_wrap.errors import ImageError
+from mga_wrap.files import whole_file
 
 _JPEG_SUFFIXES = (".jpg", ".jpeg", ".jpe")
 _OTHER_SUFFIXES = (".webp", ".tif", ".tiff", ".bmp", ".gif", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".jp2", ".avif")
@@ -249,7 +249,7 @@ def write_image(picture: Picture, *, path: str | os.PathLike[str]) -> None:
     path = Path(path)
     kind = _format_for(path, picture)
     image = to_pil(picture)
-    with whole_file(path) as handle:
+    with open_whole(path) as handle:
         image.save(handle, format=kind.name, icc_profile=picture.icc_profile, **kind.options)
 
 
@@ -266,23 +266,17 @@ def _format_for(path: Path, picture: Picture) -> _Format:
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[BinaryIO]:
+def open_whole(path: Path) -> Iterator[BinaryIO]:
     """Open a file for writing that takes its name only once everything in it is written; missing folders are made.
 
     Raises:
         ImageError: it cannot be written; the temporary file is gone, an older file of that name untouched.
     """
-    part = path.parent / f".mga-{secrets.token_hex(8)}.part"  # the same folder: os.replace must not cross disks
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("xb") as handle:
+        with whole_file(path) as part, part.open("xb") as handle:
             yield handle
-        part.replace(path)
     except (OSError, ValueError, struct.error) as error:  # ValueError and struct.error: too large for the format
         raise ImageError(f"cannot write {path}: {_writing_reason(path, error)}") from error
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
 
 
 def _writing_reason(path: Path, error: Exception) -> str:

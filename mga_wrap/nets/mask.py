@@ -59,10 +59,12 @@ class MaskPredictor(nn.Module):
 
     def _start_as_average(self) -> None:
         """At first each patch's score is its own average: the dynamic kernel is 1 in its centre, 0 around."""
-        if self.kernel is not None:
-            nn.init.zeros_(self.kernel.weight)
-            with torch.no_grad():
-                self.kernel.bias.copy_(F.one_hot(torch.tensor(KERNEL**2 // 2), KERNEL**2))  # type: ignore[union-attr]
+        if self.kernel is None or self.kernel.bias is None:
+            return
+        with torch.no_grad():
+            self.kernel.weight.zero_()
+            self.kernel.bias.zero_()
+            self.kernel.bias[KERNEL**2 // 2] = 1.0
 
     def forward(self, feature: Tensor) -> Tensor:
         """Score each patch.
@@ -88,7 +90,7 @@ class MaskPredictor(nn.Module):
         gh, gw = grid_size(height, width, self.p)
         padded = F.pad(x, [0, self.p - 1, 0, self.p - 1])  # avg_pool2d leaves out what fills no patch
         rows, cols = (self._covered(size, n, x.device) for size, n in ((height, gh), (width, gw)))
-        return F.avg_pool2d(padded, self.p) * (self.p**2 / (rows[:, None] * cols)).to(x.dtype)
+        return F.avg_pool2d(padded, self.p) * (self.p**2 / (rows[:, None] * cols).to(x.dtype))
 
     def _covered(self, size: int, n: int, device: torch.device) -> Tensor:
         """(n,): how many pixels of each patch lie inside the image."""

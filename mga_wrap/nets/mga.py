@@ -5,14 +5,14 @@ from __future__ import annotations
 import copy
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from mga_wrap.errors import ArgumentError
 from mga_wrap.nets.mask import MaskPredictor
-from mga_wrap.nets.patches import Border, gather, grid_size, paste
+from mga_wrap.nets.patches import Border, at_most, gather, grid_size, paste
 
 Amount = int | float | str
 """How much to refine: patches an image (int), a share of them (float in (0, 1]), "base", "all" or "dense"."""
@@ -24,6 +24,8 @@ class Geometry:
 
     scale: int
     """Sides of sr over sides of lr."""
+    channels: int
+    """Channels of lr and sr."""
     p: int
     """Patch side in pixels of the feature."""
     halo: int
@@ -124,9 +126,9 @@ class MGANet(nn.Module):
         k = self._check(lr, k)
         coarse, *crossing = self.base(lr)
         if k == 0:
-            return coarse  # type: ignore[no-any-return]
+            return coarse
         if k == "dense":
-            return self.refine(*crossing, False)  # type: ignore[no-any-return]
+            return self.refine(*crossing, False)
         score = self.mask(crossing[0]) if k != "all" else None
         return self._refine_patches(coarse, crossing, self._select(crossing[0], score, k))
 
@@ -158,7 +160,7 @@ class MGANet(nn.Module):
 
         k = check_amount(self.k if k is None else k)
         net = copy.deepcopy(self).to("meta")
-        lr = torch.empty(1, 3, height, width, device="meta", dtype=next(self.parameters()).dtype)
+        lr = torch.empty(1, self.geometry.channels, height, width, device="meta", dtype=next(self.parameters()).dtype)
         with torch.no_grad():
             _, *crossing = net.base(lr)
             macs = {"base": count_macs(net.base, lr), "mask": 0, "refine": 0}
@@ -181,8 +183,9 @@ class MGANet(nn.Module):
         return ", ".join(f"{key}={value}" for key, value in {**asdict(self.geometry), "k": self.k}.items())
 
     def _check(self, lr: Tensor, k: Amount | None) -> Amount:
-        if lr.ndim != 4 or 0 in lr.shape:
-            raise ArgumentError(f"got lr of shape {tuple(lr.shape)}; expected a non-empty (B, 3, H, W)")
+        channels = self.geometry.channels
+        if lr.ndim != 4 or 0 in lr.shape or lr.shape[1] != channels:
+            raise ArgumentError(f"got lr of shape {tuple(lr.shape)}; expected a non-empty (B, {channels}, H, W)")
         return check_amount(self.k if k is None else k)
 
     def _select(self, feature: Tensor, score: Tensor | None, k: Amount) -> Tensor:
@@ -246,8 +249,8 @@ def patch_count(k: Amount, patches: int) -> int:
         return patches
     if isinstance(k, float):
         parts = 1_000_000
-        return torch.sym_max(1, (round(k * parts) * patches + parts // 2) // parts)  # type: ignore[no-any-return]
-    return torch.sym_min(k, patches)  # type: ignore[no-any-return]
+        return cast(int, torch.sym_max(1, (round(k * parts) * patches + parts // 2) // parts))
+    return at_most(k, patches)
 
 
 def _size(feature: Tensor) -> tuple[int, int]:

@@ -8,7 +8,7 @@ Nothing here loops over patches, copies all of them, or looks at the data: every
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor
@@ -95,6 +95,11 @@ def paste(
     return pixels[:-1].view(batch, height, width, channels).permute(0, 3, 1, 2)
 
 
+def at_most(value: int, limit: int) -> int:
+    """min(value, limit), also where torch.export makes the limit symbolic."""
+    return cast(int, torch.sym_min(value, limit))
+
+
 def _image_of(index: Tensor) -> Tensor:
     """(N,): the image that each patch belongs to."""
     return torch.arange(index.shape[0], device=index.device).repeat_interleave(index.shape[1])
@@ -114,7 +119,7 @@ def _spans(
     side = p + 2 * halo
     if border == "zero":
         return (position[0] * p, side), (position[1] * p, side)  # in the padded map, halo pixels further
-    tall, wide = torch.sym_min(side, size[0]), torch.sym_min(side, size[1])
+    tall, wide = at_most(side, size[0]), at_most(side, size[1])
     top = (position[0] * p - halo).clamp(min=0).clamp(max=size[0] - tall)
     left = (position[1] * p - halo).clamp(min=0).clamp(max=size[1] - wide)
     return (top, tall), (left, wide)

@@ -31,22 +31,26 @@ class Crops:
         seed: of the draws.
 
     Raises:
-        ImageError: the folder holds no image that is large enough.
+        ImageError: the folder is none or holds no image that is large enough, or a file in it is broken.
     """
 
     def __init__(self, folder: Path, *, scale: int, crop: int, detail: float = 2.0, seed: int = 0) -> None:
         self.scale, self.crop, self.seed = scale, crop, seed
+        if not folder.is_dir():
+            raise ImageError(f"{folder} is no folder; expected one with HR images")
         self.pairs = [pair for path in sorted(folder.iterdir()) if (pair := _load(path, scale, crop)) is not None]
         if not self.pairs:
             raise ImageError(f"{folder} holds no image of at least {scale * crop} x {scale * crop} pixels")
         places, weights = zip(*(_places(lr, crop, image) for image, (lr, _) in enumerate(self.pairs)), strict=True)
         self._places = np.concatenate(places)  # (n, 3): image, row, column
         weight = np.concatenate(weights)
-        weight = np.minimum(weight, np.quantile(weight, 0.99)) ** detail
+        weight = np.clip(weight, 0, np.quantile(weight, 0.99)) ** detail
+        if not weight.any():  # nothing but flat images
+            weight = np.ones_like(weight)
         self._cumulative = np.cumsum(weight / weight.sum())
 
     def batch(self, step: int, size: int) -> tuple[Tensor, Tensor]:
-        """lr (size, 3, crop, crop) and hr (size, 3, s*crop, s*crop), 0..1, channels last, for one step."""
+        """The pair lr (size, 3, crop, crop) and hr (size, 3, s*crop, s*crop), 0..1, channels last, for one step."""
         rng = np.random.default_rng([self.seed, step])
         pairs = [self._draw(rng) for _ in range(size)]
         lr, hr = (np.stack(images) for images in zip(*pairs, strict=True))
@@ -60,8 +64,9 @@ class Crops:
         col = min(col + rng.integers(STRIDE), lr.shape[1] - self.crop)
         s, c = self.scale, self.crop
         pair = lr[row : row + c, col : col + c], hr[s * row : s * (row + c), s * col : s * (col + c)]
-        turn, mirror = rng.integers(4), rng.integers(2)
-        return tuple(np.rot90(x[:, ::-1] if mirror else x, turn) for x in pair)  # type: ignore[return-value]
+        turn, mirror = int(rng.integers(4)), rng.integers(2)
+        lr, hr = (np.rot90(x[:, ::-1] if mirror else x, turn) for x in pair)
+        return lr, hr
 
 
 def _load(path: Path, scale: int, crop: int) -> tuple[np.ndarray, np.ndarray] | None:
@@ -71,7 +76,7 @@ def _load(path: Path, scale: int, crop: int) -> tuple[np.ndarray, np.ndarray] | 
     try:
         with Image.open(path) as image:
             hr = np.asarray(image.convert("RGB"))
-    except OSError as error:
+    except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises, depending on what is broken
         raise ImageError(f"{path}: cannot be read as an image ({error}); take it out of the folder") from error
     if min(hr.shape[:2]) < scale * crop:
         return None

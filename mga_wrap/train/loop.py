@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import csv
 import math
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import torch
 from torch import nn
 
 from mga_wrap.errors import CheckpointError, MGAError
+from mga_wrap.files import whole_file
 from mga_wrap.nets.mga import MGANet
 from mga_wrap.train.data import Crops
 from mga_wrap.train.stages import Stage
@@ -50,8 +50,13 @@ class Run:
         averaged = copy.deepcopy(self.net)
         state = _load(self.output_dir / "state.pt")
         if state is not None:
-            self.net.load_state_dict(state["net"])
-            averaged.load_state_dict(state["averaged"])
+            try:
+                self.net.load_state_dict(state["net"])
+                averaged.load_state_dict(state["averaged"])
+            except (KeyError, RuntimeError, TypeError) as error:
+                raise CheckpointError(
+                    f"{self.output_dir / 'state.pt'} is of another network; choose another folder or delete it"
+                ) from error
         first = state["stage"] if state else 0
         for number in range(first, len(self.stages)):
             resumed = state if state and number == first else None
@@ -97,9 +102,8 @@ class Run:
             "averaged": averaged.state_dict(),
             "optimiser": optimiser.state_dict() if optimiser else None,
         }
-        partial = self.output_dir / "state.pt.partial"
-        torch.save(state, partial)
-        os.replace(partial, self.output_dir / "state.pt")
+        with whole_file(self.output_dir / "state.pt") as part:
+            torch.save(state, part)
 
     def _log(self, stage: Stage, step: int, loss: float, averaged: MGANet) -> None:
         averaged.eval()
@@ -136,12 +140,14 @@ def average(averaged: nn.Module, net: nn.Module, decay: float) -> None:
     """Move the averaged weights towards the current ones."""
     for old, new in zip(averaged.parameters(), net.parameters(), strict=True):
         old.lerp_(new, 1 - decay)
+    for kept, current in zip(averaged.buffers(), net.buffers(), strict=True):
+        kept.copy_(current)  # statistics of a normalisation, which are averages themselves
 
 
 def _load(path: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        return torch.load(path, weights_only=True)  # type: ignore[no-any-return]
+        return torch.load(path, weights_only=True)
     except Exception as error:
-        raise CheckpointError(f"{path} cannot be read ({error}); delete it to start again") from error
+        raise CheckpointError(f"{path} cannot be read ({type(error).__name__}); delete it to start again") from error

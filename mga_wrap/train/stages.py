@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from torch import Tensor
 
@@ -37,14 +38,20 @@ class Stage:
 
 
 def paper_stages(steps: int) -> tuple[Stage, ...]:
-    """The paper's stages - Base-Net and Refine-Net, then the mask predictor - with a last part on squared errors.
+    """The paper's stages - Base-Net and Refine-Net, then the mask predictor - with squared errors in between.
+
+    Small crops give the most steps in a given time, but a layer's zero padding reaches far into them; the last part
+    of the training therefore has larger ones. It also weighs both images alike: where few patches are refined, most
+    of the result is the coarse image.
 
     Args:
         steps: of the first stage; the others are shares of it.
     """
     both = ("base", "refine")
+    alike = partial(squared_loss, weight=1.0)
     return (
         Stage("restore", both, restoration_loss, steps=steps, batch=16, crop=16, lr=3e-3),
-        Stage("polish", both, squared_loss, steps=max(steps // 4, 1), batch=32, crop=16, lr=1e-3),
-        Stage("mask", ("mask",), mask_loss, steps=max(steps // 12, 1), batch=8, crop=48, lr=1e-3),
+        Stage("polish", both, squared_loss, steps=max(steps * 2 // 3, 1), batch=16, crop=16, lr=2e-3),
+        Stage("balance", both, alike, steps=max(steps // 4, 1), batch=4, crop=48, lr=1e-3),
+        Stage("mask", ("mask",), mask_loss, steps=max(steps // 20, 1), batch=8, crop=32, lr=2e-3),
     )

@@ -1,0 +1,147 @@
+"""What inspect says of a network."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+from networks import NETWORKS, C, LongSkip, Residual, build, conv
+from torch import Tensor, nn
+
+import mga_wrap as mga
+from mga_wrap.measure.cost import count_macs
+
+CROSSING = {  # after the first block: what every later cut has too
+    "LongSkip": ("8 x 1", "8 x 1"),
+    "ImageAdded": ("8 x 1", "3 x 4"),
+    "CatFusion": ("8 x 1", "8 x 1"),
+    "TwoStepUpsampler": ("8 x 1",),
+    "TransposedTail": ("8 x 1",),
+    "InPlace": ("8 x 1", "8 x 1"),
+    "ControlFlow": ("8 x 1",),
+    "SharedActivation": ("8 x 1",),
+    "TiedBlocks": ("8 x 1", "8 x 1"),
+    "AsksForSizes": ("8 x 1", "3 x 1", "3 x 4"),
+    "Wrapped": ("8 x 1", "8 x 1"),
+    "FSRCNN": ("12 x 1",),
+    "PAN": ("16 x 1", "16 x 1", "3 x 4"),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_parts_add_up_and_are_named(name: str) -> None:
+    model = build(name, 4)
+    anatomy = mga.inspect(model)
+    assert anatomy.macs * 32 * 24 == pytest.approx(count_macs(model, torch.rand(1, 3, 32, 24)))
+    parts = (anatomy.head, *anatomy.blocks, anatomy.tail)
+    assert sum(part.share for part in parts) == pytest.approx(1)
+    assert all(part.share == pytest.approx(part.macs / anatomy.macs) for part in parts)
+    assert (anatomy.network, anatomy.scale) == (type(model).__name__, 4)
+    assert anatomy.blocks[0].crossing == CROSSING[name]
+    assert anatomy.blocks[-1].crossing == anatomy.head.crossing == anatomy.tail.crossing == ()
+    shown = str(anatomy)
+    assert all(block.name in shown for block in anatomy.blocks)
+    assert f"{anatomy.network}: x4, {anatomy.macs:,.0f} MACs per lr pixel" in shown
+
+
+def test_a_dense_fusion_lets_more_cross_at_every_block() -> None:
+    blocks = mga.inspect(build("CatFusion", 2)).blocks
+    assert [len(block.crossing) for block in blocks] == [2, 3, 4, 0]  # the skip, and every block's output so far
+
+
+def test_an_example_and_a_batch_change_nothing() -> None:
+    model = build("FSRCNN", 3)
+    assert mga.inspect(model, example=torch.rand(2, 3, 16, 40)) == mga.inspect(model)
+
+
+def test_hand_counted_macs() -> None:
+    """3x3 convolutions: 3 -> 8, four blocks of two 8 -> 8, 8 -> 8, then 8 -> 12."""
+    anatomy = mga.inspect(build("LongSkip", 2))
+    assert anatomy.head.macs == 9 * 3 * 8
+    assert [block.macs for block in anatomy.blocks] == [2 * 9 * 8 * 8] * 4
+    assert anatomy.tail.macs == 9 * 8 * 8 + 9 * 8 * 12
+    assert (anatomy.head.name, anatomy.tail.name) == ("head", "body.4, tail.0")
+
+
+def test_the_cost_formula_is_what_the_cut_network_runs() -> None:
+    """Without a mask predictor, every window inside the image."""
+    model = build("LongSkip", 2)
+    anatomy = mga.inspect(model)
+    net = mga.accelerate(model, split_at=1, p=8, halo=2)
+    for k in (4, 16, 64):
+        macs = net.macs(64, 64, k=k)
+        assert anatomy.cost(1, share=k / 64, p=8, halo=2) == pytest.approx(
+            (macs["base"] + macs["refine"]) / (64 * 64 * anatomy.macs)
+        )
+
+
+def test_the_cost_by_hand() -> None:
+    part = mga.inspect(build("LongSkip", 2)).head
+    block, tail = dataclasses.replace(part, macs=10.0), dataclasses.replace(part, macs=20.0)
+    anatomy = dataclasses.replace(
+        mga.inspect(build("LongSkip", 2)), head=dataclasses.replace(part, macs=5.0), blocks=(block,) * 4, tail=tail
+    )
+    assert anatomy.macs == 65
+    assert anatomy.cost(3, share=0.5, p=4, halo=1) == pytest.approx((5 + 30 + 20 + 0.5 * 2.25 * (10 + 20)) / 65)
+    assert anatomy.cost(1, share=0.0, p=16, halo=2) == pytest.approx((5 + 10 + 20) / 65)
+
+
+def test_the_halo_that_makes_a_cut_exact() -> None:
+    anatomy = mga.inspect(build("ControlFlow", 2))  # blocks of 2, 3, 2, 3, a tail of 1
+    assert [anatomy.reach_after(count) for count in (1, 2, 3)] == [9, 6, 4]
+
+
+class Pooling(nn.Module):
+    """Sees the whole map."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = conv(C, C)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv(x)
+        return x - x.mean(dim=(2, 3), keepdim=True)
+
+
+def test_a_look_at_the_whole_map_is_said() -> None:
+    model = LongSkip(2)
+    model.body = nn.Sequential(*[Pooling() for _ in range(3)], conv(C, C))
+    anatomy = mga.inspect(model)
+    assert anatomy.reach_after(1) is None
+    assert "whole map" in str(anatomy)
+    assert "A part looks at the whole map: refined patches differ a little from the original." in str(anatomy)
+    assert "whole map" not in str(mga.inspect(build("LongSkip", 2)))
+
+
+def test_a_network_that_is_mostly_tail_has_little_to_give() -> None:
+    model = LongSkip(2)
+    model.tail = nn.Sequential(conv(C, 64), conv(64, 64), conv(64, 12), nn.PixelShuffle(2))
+    said = "No cut saves anything here: head and tail, which run twice, are most of the network."
+    assert said in str(mga.inspect(model))
+    model = LongSkip(2)
+    model.body = nn.Sequential(*[Residual() for _ in range(16)], conv(C, C))
+    assert said not in str(mga.inspect(model))
+
+
+def test_render_for_other_patches() -> None:
+    anatomy = mga.inspect(build("LongSkip", 2))
+    assert "p=16, halo=2" in anatomy.render()
+    assert "p=4, halo=1" in anatomy.render(p=4, halo=1)
+    assert f"{anatomy.cost(1, share=0.5, p=4, halo=1):.2f}" in anatomy.render(p=4, halo=1)
+    assert f"{anatomy.head.macs:,.0f}" in anatomy.render()
+
+
+def test_long_names_are_shown_whole() -> None:
+    class Long(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a_module_with_a_rather_long_name_of_its_own = LongSkip(2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.a_module_with_a_rather_long_name_of_its_own(x)
+
+    anatomy = mga.inspect(Long())
+    letters = "".join(line.split("│")[1].strip() for line in str(anatomy).splitlines() if line.startswith("│"))
+    for block in anatomy.blocks:
+        assert block.name in letters

@@ -1,0 +1,328 @@
+"""Checkpoints: written whole or not at all, read with an error that says what is wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from networks import build
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+import mga_wrap as mga
+from mga_wrap import hub
+
+FILES = ["config.json", "model.safetensors"]
+
+
+def lr() -> Tensor:
+    return torch.rand(1, 3, 13, 18, generator=torch.Generator().manual_seed(3))
+
+
+def shaken(net: mga.MGANet) -> mga.MGANet:
+    """The network with every weight moved, so that no fresh one has them by chance."""
+    generator = torch.Generator().manual_seed(4)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.add_(0.01 * torch.randn(parameter.shape, generator=generator))
+    return net
+
+
+@pytest.fixture(scope="module")
+def fsrcnn() -> mga.MGANet:
+    return shaken(mga.accelerate(mga.create_backbone("fsrcnn", scale=2), k=7, style="paper")).eval()
+
+
+@pytest.fixture
+def folder(fsrcnn: mga.MGANet, tmp_path: Path) -> Path:
+    fsrcnn.save_pretrained(tmp_path / "net")
+    return tmp_path / "net"
+
+
+def edit(folder: Path, change: Callable[[dict], None]) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    change(config)
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+@pytest.mark.parametrize(("name", "scale", "style", "options"), [
+    ("fsrcnn", 2, "paper", {}), ("fsrcnn", 3, "continue", {"p": 8, "halo": 3, "split_at": 1, "k": "all"}),
+    ("fsrcnn", 4, "paper", {"k": 0}), ("pan", 3, "paper", {"k": 0.1}),
+])  # fmt: skip
+def test_a_round_trip_is_bit_for_bit(
+    name: str, scale: int, style: str, options: dict[str, object], tmp_path: Path
+) -> None:
+    net = shaken(mga.accelerate(mga.create_backbone(name, scale=scale), style=style, **options)).eval()
+    net.save_pretrained(tmp_path / "deep" / "er")
+    again = mga.from_pretrained(tmp_path / "deep" / "er")
+    assert sorted(path.name for path in (tmp_path / "deep" / "er").iterdir()) == FILES
+    assert not again.training
+    assert (again.k, again.geometry, again.recipe) == (net.k, net.geometry, net.recipe)
+    assert list(again.state_dict()) == list(net.state_dict())
+    assert all(torch.equal(value, net.state_dict()[key]) for key, value in again.state_dict().items())
+    with torch.no_grad():
+        for k in (None, 3, "dense"):
+            assert torch.equal(again(lr(), k=k), net(lr(), k=k))
+
+
+@pytest.mark.parametrize("name", ["LongSkip", "TiedBlocks"])
+@pytest.mark.parametrize("style", ["continue", "paper"])
+def test_a_network_of_the_users_needs_its_code(name: str, style: str, tmp_path: Path) -> None:
+    net = shaken(mga.accelerate(build(name, 2), p=4, style=style)).eval()
+    net.save_pretrained(tmp_path)
+    with pytest.raises(mga.CheckpointError, match=r"not a backbone of mga_wrap; .*from_pretrained\(folder, model=\.\."):
+        mga.from_pretrained(tmp_path)
+    model = build(name, 2).train()
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    again = mga.from_pretrained(str(tmp_path), model=model)
+    assert not again.training
+    assert model.training
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+    with torch.no_grad():
+        assert torch.equal(again(lr(), k=4), net(lr(), k=4))
+
+
+def test_k_is_saved_as_it_is_now(fsrcnn: mga.MGANet, tmp_path: Path) -> None:
+    fsrcnn.k, before = 0.125, fsrcnn.k
+    try:
+        fsrcnn.save_pretrained(tmp_path)
+    finally:
+        fsrcnn.k = before
+    assert mga.from_pretrained(tmp_path).k == 0.125
+
+
+def test_the_config_is_stable(folder: Path) -> None:
+    """Files written today are read by every later version: a change here is a new format version."""
+    assert json.loads((folder / "config.json").read_text()) == {
+        "format_version": 1,
+        "scale": 2,
+        "backbone": {"name": "fsrcnn", "scale": 2},
+        "split_at": "body.2",
+        "k": 7,
+        "p": 4,
+        "halo": 1,
+        "style": "paper",
+        "coarse_tail": "copy",
+    }
+    assert (folder / "config.json").read_text().endswith("}\n")
+    assert {"base.head.0.weight", "refine.mga_trim.conv1.weight", "mask.kernel.bias"} <= set(
+        load_file(folder / "model.safetensors")
+    )
+
+
+def test_files_can_be_read_by_others(folder: Path) -> None:
+    assert all(path.stat().st_mode & 0o777 == 0o644 for path in folder.iterdir())
+
+
+def test_saving_does_not_change_the_net(fsrcnn: mga.MGANet, tmp_path: Path) -> None:
+    net = mga.accelerate(build("FSRCNN", 2)).train().to(memory_format=torch.channels_last)
+    net.save_pretrained(tmp_path)
+    assert net.training
+    assert net.base.get_submodule("head.0").weight.is_contiguous(memory_format=torch.channels_last)
+    again = mga.from_pretrained(tmp_path).state_dict()
+    assert all(torch.equal(value, again[name]) for name, value in net.state_dict().items())
+
+
+# Names ---------------------------------------------------------------------------------------------------------------
+
+
+def test_every_shipped_name_loads() -> None:
+    for name in mga.list_pretrained():
+        net = mga.from_pretrained(name)
+        assert name.endswith(f"-x{net.scale}")
+        with torch.no_grad():
+            assert net(lr()).shape == (1, 3, 13 * net.scale, 18 * net.scale)
+
+
+@pytest.mark.parametrize("names", [(), ("fsrcnn-m-x2", "fsrcnn-m-x4")])
+def test_an_unknown_name_lists_the_names(names: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "list_pretrained", lambda: names)
+    expected = ", ".join(names) or "no weights"
+    with pytest.raises(mga.CheckpointError, match=f"got 'fsrcnn-m-x9'; expected a folder or one of {expected}"):
+        mga.from_pretrained("fsrcnn-m-x9")
+
+
+@pytest.mark.parametrize("name", ["no/such/folder", "No Such Folder", "", "a.b"])
+def test_what_is_no_folder(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = "lacks|cannot be read" if name == "" else "is no folder; expected one with model.safetensors and config.json"
+    with pytest.raises(mga.CheckpointError, match=text):
+        mga.from_pretrained(name)
+
+
+@pytest.mark.parametrize("name", ["../secret", "fsrcnn-m-x2/../../secret", "./../secret"])
+def test_a_name_never_leads_out_of_the_shipped_weights(
+    name: str, fsrcnn: mga.MGANet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A path is a path of the user's own; beside the shipped weights nothing is looked for."""
+    weights = tmp_path / "package" / "weights"
+    (weights / "fsrcnn-m-x2").mkdir(parents=True)
+    fsrcnn.save_pretrained(tmp_path / "package" / "secret")
+    monkeypatch.setattr(hub.resources, "files", lambda _: tmp_path / "package")
+    here = tmp_path / "elsewhere"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    with pytest.raises(mga.CheckpointError, match="is no folder"):
+        mga.from_pretrained(name)
+
+
+def test_a_file_in_the_place_of_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(mga.CheckpointError, match="file is no folder"):
+        mga.from_pretrained(tmp_path / "file")
+
+
+# Broken checkpoints --------------------------------------------------------------------------------------------------
+
+
+def drop(name: str) -> Callable[[Path], None]:
+    return lambda folder: (folder / name).unlink()
+
+
+def overwrite(name: str, content: bytes) -> Callable[[Path], object]:
+    return lambda folder: (folder / name).write_bytes(content)
+
+
+def truncate(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def other_weights(folder: Path) -> None:
+    save_file({"some.weight": torch.zeros(3)}, folder / "model.safetensors")
+
+
+def fewer_weights(folder: Path) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    tensors.pop("mask.conv1.weight")
+    save_file(tensors, folder / "model.safetensors")
+
+
+def config(**changes: object) -> Callable[[Path], None]:
+    return lambda folder: edit(folder, lambda values: values.update(changes))
+
+
+def without(*names: str) -> Callable[[Path], None]:
+    return lambda folder: edit(folder, lambda values: [values.pop(name) for name in names])
+
+
+@pytest.mark.parametrize(("damage", "text"), [
+    (drop("config.json"), r"config.json cannot be read \(.*No such file.*expected the file that save_pretrained wrote"),
+    (drop("model.safetensors"), r"model.safetensors cannot be read \(.*it is missing, truncated or no safetensors"),
+    (truncate, r"model.safetensors cannot be read \(.*truncated"),
+    (overwrite("model.safetensors", b""), r"model.safetensors cannot be read"),
+    (overwrite("model.safetensors", b"PK\x03\x04 a pickle"), r"model.safetensors cannot be read"),
+    (other_weights, r"model.safetensors holds the weights of another network: .*base.head.0.weight"),
+    (fewer_weights, r"model.safetensors holds the weights of another network: .*mask.conv1.weight"),
+    (overwrite("config.json", b""), r"config.json cannot be read"),
+    (overwrite("config.json", b"{'a': 1}"), r"config.json cannot be read"),
+    (overwrite("config.json", b"\xff\xfe\x00"), r"config.json cannot be read"),
+    (overwrite("config.json", b"[1]"), r"config.json has no format_version; expected the file that save_pretrained"),
+    (overwrite("config.json", b"{}"), r"config.json has no format_version"),
+    (without("format_version"), r"config.json has no format_version"),
+    (config(format_version="1"), r"config.json has no format_version"),
+    (config(format_version=2), r"has format 2, this mga_wrap reads up to 1; update it with pip install -U mga-wrap"),
+    (without("k"), r"config.json lacks k; expected the file that save_pretrained wrote"),
+    (without("backbone", "p", "style"), r"config.json lacks backbone, p, style"),
+    (config(backbone={"name": "fsrcnn", "scale": 3}, p=4, split_at="body.1"), r"holds the weights of another network"),
+    (config(backbone={"name": "pan", "scale": 2}, split_at=12), r"holds the weights of another network"),
+    (config(backbone={"name": "edsr", "scale": 2}), r"config.json .*edsr"),
+    (config(backbone={"name": "fsrcnn", "scale": 9}), r"config.json .*scale=9"),
+    (config(backbone={"kind": "fsrcnn"}), r"config.json .*kind"),
+    (config(backbone="fsrcnn"), r"config.json "),
+    (config(k=-1), r"config.json .*got k=-1"),
+    (config(p="wide"), r"config.json .*got p='wide'"),
+    (config(split_at="body.9"), r"config.json .*got split_at='body.9'"),
+])  # fmt: skip
+def test_a_broken_checkpoint_says_what_is_wrong(damage: Callable[[Path], object], text: str, folder: Path) -> None:
+    damage(folder)
+    with pytest.raises(mga.CheckpointError, match=text):
+        mga.from_pretrained(folder)
+
+
+def test_weights_of_another_scale(folder: Path, tmp_path: Path) -> None:
+    """Pixel shuffle: the last convolution has another shape."""
+    mga.accelerate(build("LongSkip", 3)).save_pretrained(tmp_path / "x3")
+    with pytest.raises(mga.CheckpointError, match=r"holds the weights of another network: .*size mismatch"):
+        mga.from_pretrained(tmp_path / "x3", model=build("LongSkip", 2))
+
+
+# Nothing half-written -----------------------------------------------------------------------------------------------
+
+
+def test_a_net_without_a_recipe_is_not_written(fsrcnn: mga.MGANet, tmp_path: Path) -> None:
+    net = mga.MGANet(fsrcnn.base, fsrcnn.mask, fsrcnn.refine, geometry=fsrcnn.geometry, k=1)
+    with pytest.raises(mga.CheckpointError, match=r"no recipe to build it again; make it with mga_wrap.accelerate"):
+        net.save_pretrained(tmp_path / "net")
+    assert not (tmp_path / "net").exists()
+
+
+@pytest.mark.parametrize("below", ["", "sub"])
+def test_a_file_where_the_folder_should_be(below: str, fsrcnn: mga.MGANet, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(mga.CheckpointError, match=r"cannot be written \(.*\); choose another folder"):
+        fsrcnn.save_pretrained(tmp_path / "file" / below)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def broken_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    write = Path.write_bytes
+
+    def fail(path: Path, data: bytes) -> int:
+        write(path, data[: len(data) // 2])
+        raise OSError("disk full")
+
+    monkeypatch.setattr(Path, "write_bytes", fail)
+
+
+def broken_config(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> str:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(hub.json, "dumps", fail)
+
+
+@pytest.mark.parametrize("failure", [broken_weights, broken_config])
+def test_a_failed_save_leaves_no_file_behind(
+    failure: Callable[[pytest.MonkeyPatch], None], fsrcnn: mga.MGANet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failure(monkeypatch)
+    with pytest.raises(mga.CheckpointError, match=r"cannot be written \(disk full\)"):
+        fsrcnn.save_pretrained(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("failure", [broken_weights, broken_config])
+def test_a_checkpoint_survives_a_failed_save_of_another(
+    failure: Callable[[pytest.MonkeyPatch], None], fsrcnn: mga.MGANet, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    other = mga.accelerate(mga.create_backbone("fsrcnn", scale=3))
+    with monkeypatch.context() as context:
+        failure(context)
+        with pytest.raises(mga.CheckpointError, match="disk full"):
+            other.save_pretrained(folder)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    with torch.no_grad():
+        assert torch.equal(mga.from_pretrained(folder)(lr()), fsrcnn(lr()))
+
+
+def test_a_second_save_replaces_the_first(folder: Path) -> None:
+    other = mga.accelerate(mga.create_backbone("fsrcnn", scale=3)).eval()
+    other.save_pretrained(folder)
+    assert sorted(os.listdir(folder)) == FILES
+    assert mga.from_pretrained(folder).scale == 3
+
+
+@pytest.mark.parametrize(("make", "text"), [
+    (nn.Identity, r"config.json builds no network: Identity has no parameters"),
+    (lambda: build("TwoStepUpsampler", 2), r"config.json builds no network: got split_at='body.2'; .*trunk.0"),
+    (lambda: build("LongSkip", 2), r"model.safetensors holds the weights of another network"),
+])  # fmt: skip
+def test_a_model_that_is_another_network(make: Callable[[], nn.Module], text: str, folder: Path) -> None:
+    with pytest.raises(mga.CheckpointError, match=text):
+        mga.from_pretrained(folder, model=make())
