@@ -39,6 +39,21 @@ def squared_loss(net: MGANet, lr: Tensor, hr: Tensor, *, weight: float = 10.0) -
     return 100 * (weight * squared(sr - hr) + squared(coarse - hr))
 
 
+def psnr_loss(net: MGANet, lr: Tensor, hr: Tensor) -> Tensor:
+    """The mean over crops and over both images of log10 of the mean squared error of luma: PSNR itself, but for a sign.
+
+    A squared error cares for the hardest crops alone; the field averages decibels, in which an easy image counts as
+    much as a hard one. RGB has a tenth of the weight, so that colours stay.
+    """
+    weights = torch.tensor(LUMA, device=lr.device, dtype=lr.dtype).view(3, 1, 1) / sum(LUMA)
+    losses = []
+    for image in net.coarse_and_refined(lr):
+        error = image - hr
+        squared = (error * weights).sum(dim=1).square().mean(dim=(1, 2)) + 0.1 * error.square().mean(dim=(1, 2, 3))
+        losses.append((squared + 1e-6).log10().mean())  # 60 dB: a flat crop pulls no harder than that
+    return torch.stack(losses).mean()
+
+
 def mask_loss(net: MGANet, lr: Tensor, hr: Tensor) -> Tensor:
     """10 * L1(score, the true error mask) (paper, second training stage); hr is not needed."""
     del hr

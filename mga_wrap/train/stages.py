@@ -9,7 +9,7 @@ from functools import partial
 from torch import Tensor
 
 from mga_wrap.nets.mga import MGANet
-from mga_wrap.train.losses import mask_loss, restoration_loss, squared_loss
+from mga_wrap.train.losses import mask_loss, psnr_loss, restoration_loss, squared_loss
 
 Loss = Callable[[MGANet, Tensor, Tensor], Tensor]
 
@@ -38,7 +38,7 @@ class Stage:
 
 
 def paper_stages(steps: int) -> tuple[Stage, ...]:
-    """The paper's stages - Base-Net and Refine-Net, then the mask predictor - with squared errors in between.
+    """The paper's stages - Base-Net and Refine-Net, then the mask predictor - with squared errors and PSNR in between.
 
     Small crops give the most steps in a given time, but a layer's zero padding reaches far into them; the last part
     of the training therefore has larger ones. It also weighs both images alike: where few patches are refined, most
@@ -53,5 +53,6 @@ def paper_stages(steps: int) -> tuple[Stage, ...]:
         Stage("restore", both, restoration_loss, steps=steps, batch=16, crop=16, lr=3e-3),
         Stage("polish", both, squared_loss, steps=max(steps * 2 // 3, 1), batch=16, crop=16, lr=2e-3),
         Stage("balance", both, alike, steps=max(steps // 4, 1), batch=4, crop=48, lr=1e-3),
+        Stage("psnr", both, psnr_loss, steps=max(steps // 10, 1), batch=4, crop=48, lr=7e-4),
         Stage("mask", ("mask",), mask_loss, steps=max(steps // 20, 1), batch=8, crop=32, lr=2e-3),
     )

@@ -126,10 +126,10 @@ def test_the_average_moves_weights_and_copies_statistics() -> None:
 
 
 def test_the_papers_stages() -> None:
-    restore, polish, balance, mask = paper_stages(1200)
+    restore, polish, balance, psnr, mask = paper_stages(1200)
     assert (restore.steps, restore.parts, restore.loss) == (1200, ("base", "refine"), restoration_loss)
     assert (polish.parts, polish.loss) == (("base", "refine"), squared_loss)
-    assert (balance.parts, balance.crop) == (("base", "refine"), 48)
+    assert all((stage.parts, stage.crop) == (("base", "refine"), 48) for stage in (balance, psnr))
     assert (mask.parts, mask.loss) == (("mask",), mask_loss)
     assert all(stage.steps >= 1 for stage in paper_stages(1))
 
@@ -279,7 +279,7 @@ def test_the_training_script_from_end_to_end(
     net = mga.from_pretrained(tmp_path / "out")
     assert (net.scale, net.p, net.halo, net.recipe["split_at"]) == (2, 4, 1, "body.2")
     rows = log(tmp_path / "out")
-    assert [row["stage"] for row in rows] == ["restore", "polish", "balance", "mask"]
+    assert [row["stage"] for row in rows] == ["restore", "polish", "balance", "psnr", "mask"]
     assert all(5 < float(row[name]) < 60 for row in rows for name in ("psnr_B", "psnr_M", "psnr_A"))
     fresh = script.build(2)
     assert not equal(net.base, fresh.base)
