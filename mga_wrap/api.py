@@ -144,7 +144,10 @@ def _at_least(name: str, value: int | None, default: int, least: int) -> int:
 def _split(model: nn.Module, chain: Chain, count: int, style: Style, halo: int) -> Split:
     if style == "continue":
         return split_continue(chain, count, halo=halo)
-    return split_paper(chain, count, halo=halo, refine_tail=getattr(model, "paper_refine_tail", None))
+    return split_paper(
+        chain, count, halo=halo, refine_tail=getattr(model, "paper_refine_tail", None),
+        refine_block=getattr(model, "paper_refine_block", None),
+    )  # fmt: skip
 
 
 def _channels(split: Split, chain: Chain) -> int:
@@ -168,9 +171,10 @@ def _check(net: MGANet, chain: Chain, style: Style) -> None:
             dense, patched = net(lr, k="dense"), net(lr, k="all")
         except Exception as error:  # whatever a block does with a size that it does not take
             hint = (
-                f"style={style!r} does not fit this network; try another style or another split_at"
+                f"style={style!r} does not fit this network; try a larger p or halo, another split_at or another style"
                 if lr is chain.example
-                else "its forward pads or crops the image to whole windows; do that outside the network"
+                else "its forward pads or crops the image to whole windows (do that outside the network), or it "
+                "needs larger windows than p and halo give"
             )
             raise CutError(
                 f"the original takes an image of {tuple(lr.shape)}, the cut network does not "

@@ -1,4 +1,4 @@
-"""The command line: ``mga-wrap upscale``, ``inspect`` and ``eval``.
+"""The command line: ``mga-wrap upscale``, ``inspect``, ``eval`` and ``tables``.
 
 torch is imported inside the commands, so that ``--help`` and ``--version`` answer at once. Exit codes: 0 everything was
 done, 1 something failed (one line on stderr for each failure), 2 the command line makes no sense.
@@ -295,6 +295,26 @@ def _write_csv(rows: Sequence[Row], path: Path) -> None:
     writer.writerows([row.picture, row.k, f"{row.psnr_y:.4f}", f"{row.ssim_y:.6f}"] for row in rows)
     with open_whole(path) as handle:
         handle.write(text.getvalue().encode())
+
+
+# -------------------------------------------------------------------------------------------------------------- tables
+@app.command()
+def tables(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the paper's tables: table07.csv, ...")],
+) -> None:
+    """Compare the MACs and parameters that the paper prints with those of the networks here."""
+    with _told():
+        from mga_wrap.measure.paper import paper_cost
+        from mga_wrap.measure.paper_tables import compare, needed, render
+
+        with _progress() as progress:
+            for network, scale in progress.track(needed(folder), description="counting"):
+                paper_cost(network, scale)
+        lines = compare(folder)
+        for part in render(lines):
+            Console().print(part, highlight=False, soft_wrap=isinstance(part, str))
+    if not all(line.agrees or line.reason for line in lines):
+        raise typer.Exit(1)
 
 
 # -------------------------------------------------------------------------------------------------------------- shared

@@ -257,7 +257,7 @@ def test_inspect_lists_what_there_is_for_an_unknown_name() -> None:
     result = run("inspect", "srcnn")
     assert result.exit_code == 2
     assert result.stderr.startswith("error: got srcnn; expected the folder of a saved network, or one of these:")
-    assert "backbones fsrcnn, pan; pretrained " in result.stderr
+    assert "backbones fsrcnn, pan, rcan, rfdn, srresnet; pretrained " in result.stderr
 
 
 # ---------------------------------------------------------------------------------------------------------------- eval

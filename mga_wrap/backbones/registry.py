@@ -10,9 +10,14 @@ from torch import nn
 
 from mga_wrap.backbones.fsrcnn import FSRCNN
 from mga_wrap.backbones.pan import PAN
+from mga_wrap.backbones.rcan import RCAN
+from mga_wrap.backbones.rfdn import RFDN
+from mga_wrap.backbones.srresnet import SRResNet
 from mga_wrap.errors import ArgumentError
 
-_BACKBONES: dict[str, type[nn.Module]] = {"fsrcnn": FSRCNN, "pan": PAN}
+_BACKBONES: dict[str, type[nn.Module]] = {
+    "fsrcnn": FSRCNN, "pan": PAN, "rcan": RCAN, "rfdn": RFDN, "srresnet": SRResNet,
+}  # fmt: skip
 
 
 def list_backbones() -> tuple[str, ...]:

@@ -44,7 +44,8 @@ def split_continue(chain: Chain, count: int, *, halo: int) -> Split:
 
 
 def split_paper(
-    chain: Chain, count: int, *, halo: int, refine_tail: Callable[[], nn.Module] | None = None
+    chain: Chain, count: int, *, halo: int, refine_tail: Callable[[], nn.Module] | None = None,
+    refine_block: Callable[[nn.Module], nn.Module] | None = None,
 ) -> Split:  # fmt: skip
     """The published layout, for training from scratch (supplement: F_c, Refine-Net; the layers of Tables 2 to 10).
 
@@ -58,6 +59,8 @@ def split_paper(
         halo: ring around each patch; the Refine-Net takes it off.
         refine_tail: makes an upsampler that takes the halo off itself (a network may declare one, see PAN's
             `paper_refine_tail`); None: two 3x3 convolutions do, before a copy of the network's own upsampler.
+        refine_block: returns a changed copy of a block for the Refine-Net (a network may declare it, see RFDN's
+            `paper_refine_block`); None: blocks stay as they are.
 
     Raises:
         CutError: the network's upsampler or fusion is not of the published form.
@@ -89,6 +92,7 @@ def split_paper(
     for node in in_tail:
         if node not in side.env and all(source in side.env for source in node.all_input_nodes):
             side.take(node)
+    more |= _refine_blocks(chain, count, refine_block)
     later = frozenset(node for block in chain.blocks[count:] for node in block.nodes)
     return Split(
         base=base_net(chain, count, crossing, dropped=later),
@@ -127,6 +131,16 @@ def _trim(
     )
     side.env[image] = side.graph.call_module("mga_tail", (end, valid))
     return {"mga_tail": TrimTail(refine_tail(), halo=halo).to(chain.example)}
+
+
+def _refine_blocks(
+    chain: Chain, count: int, refine_block: Callable[[nn.Module], nn.Module] | None
+) -> dict[str, nn.Module]:  # fmt: skip
+    """By dotted name, the blocks after the cut as the network wants to have them in its Refine-Net."""
+    if refine_block is None:
+        return {}
+    names = [str(block.start.target) for block in chain.blocks[count:]]
+    return {name: refine_block(chain.traced.get_submodule(name)) for name in names}
 
 
 def _check_resolutions(feature: fx.Node, crossing: list[fx.Node]) -> None:

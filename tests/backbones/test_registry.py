@@ -4,12 +4,12 @@ import pytest
 import torch
 from torch import nn
 
-from mga_wrap.backbones import FSRCNN, PAN, create_backbone, describe_backbone, list_backbones
+from mga_wrap.backbones import FSRCNN, PAN, RCAN, RFDN, create_backbone, describe_backbone, list_backbones
 from mga_wrap.errors import ArgumentError
 
 
-def test_the_list_is_sorted_and_holds_both() -> None:
-    assert list_backbones() == ("fsrcnn", "pan")
+def test_the_list_is_sorted_and_holds_all_five() -> None:
+    assert list_backbones() == ("fsrcnn", "pan", "rcan", "rfdn", "srresnet")
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
@@ -40,11 +40,29 @@ class Derived(PAN):
         FSRCNN(scale=4, d=32),
         FSRCNN(scale=4, channels=1),
         PAN(scale=4, nb=12),
+        RCAN(scale=4, n_resgroups=3),
+        RCAN(scale=4, res_scale=0.1),
+        RCAN(scale=4, rgb_range=255),
+        RFDN(scale=4, num_modules=4),
+        RFDN(scale=4, rgb_range=255),
         Derived(scale=4),
         with_other_activation(),
         nn.Identity(),
     ],
-    ids=["m=3", "d=32", "channels=1", "nb=12", "derived", "layer exchanged", "foreign"],
+    ids=[
+        "m=3",
+        "d=32",
+        "channels=1",
+        "nb=12",
+        "groups",
+        "res_scale",
+        "mean shift",
+        "num_modules",
+        "rgb_range",
+        "derived",
+        "layer exchanged",
+        "foreign",
+    ],
 )
 def test_what_create_would_not_rebuild_is_not_described(model: nn.Module) -> None:
     assert describe_backbone(model) is None
@@ -59,11 +77,12 @@ def test_describing_draws_no_random_numbers() -> None:
 
 def test_an_unknown_name_lists_what_there_is_and_the_nearest() -> None:
     with pytest.raises(
-        ArgumentError, match=r"got backbone 'FSRCN'; expected one of fsrcnn, pan; did you mean 'fsrcnn'"
+        ArgumentError,
+        match=r"got backbone 'FSRCN'; expected one of fsrcnn, pan, rcan, rfdn, srresnet; did you mean 'fsrcnn'",
     ):
         create_backbone("FSRCN", scale=2)
-    with pytest.raises(ArgumentError, match=r"got backbone 'unet'; expected one of fsrcnn, pan$"):
-        create_backbone("unet", scale=2)
+    with pytest.raises(ArgumentError, match=r"got backbone 'hat'; expected one of fsrcnn, pan, rcan, rfdn, srresnet$"):
+        create_backbone("hat", scale=2)
 
 
 def test_a_scale_that_does_not_exist_is_refused() -> None:
