@@ -15,7 +15,6 @@ from PIL import Image
 from mga_wrap.api import accelerate
 from mga_wrap.backbones.registry import create_backbone
 from mga_wrap.errors import ArgumentError, ImageError
-from mga_wrap.hub import list_pretrained
 from mga_wrap.infer.images import IMAGE_SUFFIXES
 from mga_wrap.infer.pictures import mask_overlay, side_by_side, trace_overlay
 from mga_wrap.nets.mga import MGANet
@@ -166,7 +165,6 @@ def test_the_crop_of_the_demo_lies_where_the_score_is_largest(demo: ModuleType) 
     assert demo.neediest(score[:1, :1], side=16, size=(9, 5)) == (0, 0, 9, 5)
 
 
-@pytest.mark.skipif("fsrcnn-m-x4" not in list_pretrained(), reason="needs the trained weights in mga_wrap/weights")
 def test_the_demo_enlarges_its_photograph(demo: ModuleType, tmp_path: Path) -> None:
     demo.main(["--out", str(tmp_path)])
     with Image.open(tmp_path / "chelsea_x4.png") as image:
