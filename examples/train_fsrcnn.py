@@ -34,15 +34,19 @@ def main() -> None:
     parser.add_argument("--val", type=Path, required=True, help="folder of HR images to validate on")
     parser.add_argument("--out", type=Path, required=True, help="folder for the weights, the state and the log")
     parser.add_argument("--steps", type=int, default=24_000, help="of the first stage")
+    parser.add_argument("--start", help="go on from these weights: a pretrained name or a folder")
+    parser.add_argument("--only", nargs="+", metavar="STAGE", help="run only these stages, e.g. --only psnr mask")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
     net = build(arguments.scale)
+    if arguments.start:
+        net.load_state_dict(mga.from_pretrained(arguments.start).state_dict())
     validation = [_pair(path, arguments.scale) for path in sorted(arguments.val.iterdir())[:VALIDATION_IMAGES]]
     run = Run(
         net=net,
-        stages=paper_stages(arguments.steps),
+        stages=tuple(s for s in paper_stages(arguments.steps) if s.name in (arguments.only or (s.name,))),
         data=lambda crop: Crops(arguments.data, scale=arguments.scale, crop=crop),
         output_dir=arguments.out,
         validate=lambda averaged: validate(averaged, validation),
