@@ -72,7 +72,7 @@ def accelerate(
     with torch.random.fork_rng(devices=[]):  # the new layers start alike each time, whatever the caller has drawn
         torch.default_generator.manual_seed(0)
         split = _split(model, chain, count, style, halo)
-        mask = MaskPredictor(_channels(split, chain), p=p)
+        mask = MaskPredictor(_channels(split, chain), p=p).to(chain.example)  # its dtype, device
     geometry = Geometry(
         scale=chain.scale,
         channels=chain.example.shape[1],
@@ -87,7 +87,6 @@ def accelerate(
         "style": style, "coarse_tail": coarse_tail,
     }  # fmt: skip
     net = MGANet(split.base, mask, split.refine, geometry=geometry, k=k, recipe=recipe)
-    net.mask.to(device=chain.example.device, dtype=chain.example.dtype)
     _check(net, chain, style)
     return net.train(model.training)
 
