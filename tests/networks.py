@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -257,8 +257,8 @@ TOYS: dict[str, Callable[[int], nn.Module]] = {
 NETWORKS: dict[str, Callable[[int], nn.Module]] = {**TOYS, "FSRCNN": small_fsrcnn, "PAN": small_pan}
 
 
-def build(name: str, scale: int) -> nn.Module:
+def build(name: str, scale: int, networks: Mapping[str, Callable[[int], nn.Module]] = NETWORKS) -> nn.Module:
     """A network with random weights, the same for the same name and scale, in eval mode."""
     with torch.random.fork_rng():
         torch.manual_seed(len(name) + scale)
-        return NETWORKS[name](scale).eval()
+        return networks[name](scale).eval()

@@ -117,12 +117,17 @@ def needs(nodes: Collection[fx.Node], order: Iterable[fx.Node]) -> tuple[list[fx
 
 
 def last_that_ran(blocks: tuple[Block, ...], count: int) -> Env:
-    """Let the nodes of every block after the first `count` be replaced by those of the last block that runs."""
+    """Let the nodes of every block after the first `count` be replaced by those of the last block that runs.
+
+    What grows from block to block (CARN's cascade) has no like there: it runs, on what replaces its inputs.
+    """
     template = blocks[count - 1].nodes
     stand_in: Env = {}
     for block in blocks[count:]:
         for place, node in enumerate(block.nodes):
-            stand_in[node] = template[min(place, len(template) - 1)]
+            like = template[min(place, len(template) - 1)]
+            if fact(like).shape == fact(node).shape:
+                stand_in[node] = like
         stand_in[block.end] = template[-1]
     return stand_in
 
