@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -10,19 +13,20 @@ from torch import Tensor, nn
 from mga_wrap.backbones.registry import describe_backbone
 from mga_wrap.cut.anatomy import Anatomy, describe
 from mga_wrap.cut.chain import Chain, find_chain
+from mga_wrap.cut.crossing import Interface, feature_channels, interface
 from mga_wrap.cut.graphs import Split
 from mga_wrap.cut.split import split_continue, split_paper
 from mga_wrap.cut.trace import first_line
+from mga_wrap.cut.windows import PATCH, Halo, Style, halo_of, patch_side
 from mga_wrap.errors import ArgumentError, CutError
+from mga_wrap.nets.light import LightTail
 from mga_wrap.nets.mask import MaskPredictor
 from mga_wrap.nets.mga import Amount, Geometry, MGANet, check_amount
 
-Style = Literal["continue", "paper"]
-
-PATCH = {"continue": (16, 2), "paper": (4, 1)}
-"""(p, halo) of a style unless they are given."""
+CoarseTail = Literal["copy", "light"]
 BASE_SHARE = {"continue": 0.5, "paper": 0.75}
 """Share of the blocks that split_at="auto" leaves to the Base-Net."""
+_PADS_NOTHING = Interface((), stride=1, zoom=1)
 
 
 @torch.inference_mode(False)
@@ -32,9 +36,9 @@ def accelerate(
     split_at: str | int | float = "auto",
     k: Amount = 0.25,
     p: int | None = None,
-    halo: int | None = None,
+    halo: Halo | None = None,
     style: Style = "continue",
-    coarse_tail: Literal["copy"] = "copy",
+    coarse_tail: CoarseTail = "copy",
     example: Tensor | None = None,
 ) -> MGANet:
     """Cut a super-resolution network into a Base-Net for the whole image and a Refine-Net for its neediest patches.
@@ -47,10 +51,14 @@ def accelerate(
         k: how much `MGANet.forward` refines unless told otherwise: patches an image (int), a share of them (float in
             (0, 1]), 0 or "base", "all", "dense".
         p: patch side in pixels of the feature; 16, or 4 in style "paper".
-        halo: ring of feature pixels around each patch that the Refine-Net also sees; 2, or 1 in style "paper".
+        halo: ring of feature pixels around each patch that the Refine-Net also sees; 2, or 1 in style "paper"; more
+            where the network works in windows, of which p + 2 * halo has to be a multiple. "exact": the receptive
+            field of the Refine-Net, so that refined patches are the original's.
         style: "continue" for a trained network: the Refine-Net is the rest of it with its own weights, and k="dense"
             is the original bit for bit. "paper" for the published layout, which has to be trained.
-        coarse_tail: "copy": the Base-Net ends in a copy of the network's tail.
+        coarse_tail: "copy": the Base-Net ends in a copy of the network's tail. "light": in two convolutions and a
+            PixelShuffle, for networks whose tail costs much; it gives a bilinear image until it is fitted
+            (`fit_coarse_tail`) or trained.
         example: (B, 3, H, W), an image that the network takes, if it does not take (1, 3, 32, 24).
 
     Returns:
@@ -62,33 +70,53 @@ def accelerate(
     """
     if not isinstance(style, str) or style not in PATCH:
         raise ArgumentError(f"got style={style!r}; expected 'continue' or 'paper'")
-    if coarse_tail != "copy":
-        raise ArgumentError(f"got coarse_tail={coarse_tail!r}; expected 'copy'")
-    p = _at_least("p", p, PATCH[style][0], 1)
-    halo = _at_least("halo", halo, PATCH[style][1], 0)
-    k = check_amount(k)
-    chain = find_chain(model, example=example)
-    count = blocks_in_base(chain, split_at, style)
+    tails = ("copy", "light") if style == "continue" else ("copy",)
+    if not isinstance(coarse_tail, str) or coarse_tail not in tails:
+        raise ArgumentError(
+            f"got coarse_tail={coarse_tail!r}; in style {style!r} expected {' or '.join(map(repr, tails))}"
+        )
+    wanted = _Wanted(split_at, check_amount(k), patch_side(p, style), halo, style, coarse_tail)
+    try:  # torch.fx's own tracer first: its graph holds for every size, and can be exported so
+        net = _accelerate(model, find_chain(model, example=example, sized=False), wanted)
+    except CutError:
+        if style == "paper":
+            raise
+        net = _accelerate(model, find_chain(model, example=example, sized=True), wanted)
+    return net.train(model.training)
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """The arguments of `accelerate`, checked."""
+
+    split_at: str | int | float
+    k: Amount
+    p: int
+    halo: Halo | None
+    style: Style
+    coarse_tail: CoarseTail
+
+
+def _accelerate(model: nn.Module, chain: Chain, wanted: _Wanted) -> MGANet:
+    """Cut a chain as wanted, and check what came out."""
+    style, p = wanted.style, wanted.p
+    count = blocks_in_base(chain, wanted.split_at, style)
     with torch.random.fork_rng(devices=[]):  # the new layers start alike each time, whatever the caller has drawn
         torch.default_generator.manual_seed(0)
-        split = _split(model, chain, count, style, halo)
+        split, halo = _split(model, chain, count, wanted)
         mask = MaskPredictor(_channels(split, chain), p=p).to(chain.example)  # its dtype, device
     geometry = Geometry(
-        scale=chain.scale,
-        channels=chain.example.shape[1],
-        p=p,
-        halo=halo,
-        border="shift" if style == "continue" else "zero",
-        halos=split.halos,
+        scale=chain.scale, channels=chain.example.shape[1], p=p, halo=halo,
+        border="shift" if style == "continue" else "zero", halos=split.halos, ratios=split.ratios, zoom=split.zoom,
         trim=split.trim,
-    )
+    )  # fmt: skip
     recipe = {
-        "backbone": describe_backbone(model), "split_at": chain.blocks[count - 1].name, "k": k, "p": p, "halo": halo,
-        "style": style, "coarse_tail": coarse_tail,
+        "backbone": describe_backbone(model), "split_at": chain.blocks[count - 1].name, "k": wanted.k, "p": p,
+        "halo": halo, "style": style, "coarse_tail": wanted.coarse_tail,
     }  # fmt: skip
-    net = MGANet(split.base, mask, split.refine, geometry=geometry, k=k, recipe=recipe)
+    net = MGANet(split.base, mask, split.refine, geometry=geometry, k=wanted.k, recipe=recipe)
     _check(net, chain, style)
-    return net.train(model.training)
+    return net
 
 
 @torch.inference_mode(False)
@@ -105,7 +133,13 @@ def inspect(model: nn.Module, *, example: Tensor | None = None) -> Anatomy:
     Raises:
         CutError: the network has no chain of blocks.
     """
-    return describe(find_chain(model, example=example))
+    try:
+        chain = find_chain(model, example=example, sized=False)
+        for count in range(1, len(chain.blocks)):
+            interface(chain, count)
+    except CutError:
+        chain = find_chain(model, example=example, sized=True)
+    return describe(chain)
 
 
 def blocks_in_base(chain: Chain, split_at: str | int | float, style: Style) -> int:
@@ -132,21 +166,20 @@ def blocks_in_base(chain: Chain, split_at: str | int | float, style: Style) -> i
     return split_at
 
 
-def _at_least(name: str, value: int | None, default: int, least: int) -> int:
-    if value is None:
-        return default
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ArgumentError(f"got {name}={value!r}; expected a whole number of pixels, at least {least}")
-    return value
-
-
-def _split(model: nn.Module, chain: Chain, count: int, style: Style, halo: int) -> Split:
-    if style == "continue":
-        return split_continue(chain, count, halo=halo)
-    return split_paper(
-        chain, count, halo=halo, refine_tail=getattr(model, "paper_refine_tail", None),
-        refine_block=getattr(model, "paper_refine_block", None),
-    )  # fmt: skip
+def _split(model: nn.Module, chain: Chain, count: int, wanted: _Wanted) -> tuple[Split, int]:
+    """The cut network and its halo."""
+    if wanted.style == "paper":
+        halo = halo_of(wanted.halo, p=wanted.p, style="paper", crosses=_PADS_NOTHING, reach=None)
+        tail, block = (getattr(model, f"paper_refine_{part}", None) for part in ("tail", "block"))
+        return split_paper(chain, count, halo=halo, refine_tail=tail, refine_block=block), halo
+    crosses = interface(chain, count)
+    reach = describe(chain).reach_after(count) if wanted.halo == "exact" else None
+    halo = halo_of(wanted.halo, p=wanted.p, style="continue", crosses=crosses, reach=reach)
+    light = None
+    if wanted.coarse_tail == "light":
+        channels = feature_channels(chain, count, crosses)
+        light = LightTail(channels, chain.example.shape[1], scale=chain.scale, zoom=crosses.zoom).to(chain.example)
+    return split_continue(chain, count, crosses, halo=halo, light=light), halo
 
 
 def _channels(split: Split, chain: Chain) -> int:
@@ -159,33 +192,57 @@ def _channels(split: Split, chain: Chain) -> int:
 def _check(net: MGANet, chain: Chain, style: Style) -> None:
     """Run the new network beside the original's copy: what was cut has to fit together again, at odd sizes too."""
     net.eval()
+    model = chain.traced.model
     for lr in (chain.example, chain.example[..., :-3, :-5]):
         if 0 in lr.shape:
             continue
         try:
-            expected = chain.traced(lr.clone())
+            expected = model(lr.clone())
         except Exception:  # the original does not take this size either, for whatever reason
             continue
-        try:
+        with _telling(f"the original takes an image of {tuple(lr.shape)}, the cut network does not", style):
             dense, patched = net(lr, k="dense"), net(lr, k="all")
-        except Exception as error:  # whatever a block does with a size that it does not take
-            hint = (
-                f"style={style!r} does not fit this network; try a larger p or halo, another split_at or another style"
-                if lr is chain.example
-                else "its forward pads or crops the image to whole windows (do that outside the network), or it "
-                "needs larger windows than p and halo give"
-            )
-            raise CutError(
-                f"the original takes an image of {tuple(lr.shape)}, the cut network does not "
-                f"({first_line(error)}): {hint}"
-            ) from error
         if dense.shape != expected.shape or patched.shape != expected.shape:
             raise CutError(
                 f"the cut network returns {tuple(patched.shape)} for an image of {tuple(lr.shape)}, the original "
                 f"{tuple(expected.shape)}; expected the same. Cut at another block, or give an example of another size."
             )
-        if style == "continue" and not lr.is_meta and not torch.equal(dense, expected):
-            raise CutError(
-                "the cut network does not return what the original does, by up to "
-                f"{(dense - expected).abs().max():.3g}: its forward has a side effect that a graph does not hold"
-            )
+        if style == "continue" and not lr.is_meta:
+            if not torch.equal(dense, expected):
+                raise CutError(
+                    "the cut network does not return what the original does, by up to "
+                    f"{(dense - expected).abs().max():.3g}: its forward has a side effect that a graph does not hold"
+                )
+            _check_place(net, lr, expected)
+
+
+def _check_place(net: MGANet, lr: Tensor, expected: Tensor) -> None:
+    """One window over the whole feature shows whether the image lies in its upper left corner, as patches assume."""
+    geometry = net.geometry
+    _, feature, *_ = net.base(lr)
+    if (
+        feature.shape[-2] * geometry.zoom == expected.shape[-2]
+        and feature.shape[-1] * geometry.zoom == expected.shape[-1]
+    ):
+        return
+    net.geometry = replace(geometry, p=max(feature.shape[-2:]), halos=(0,) * len(geometry.halos), halo=0, trim=0)
+    try:
+        error = (net(lr, k="all") - expected).abs().mean()
+    finally:
+        net.geometry = geometry
+    if error > 1e-2 * (expected - expected.mean()).abs().mean():
+        raise CutError(
+            f"the network pads an image of {tuple(lr.shape)} on all sides, or treats its border in another way; "
+            "expected padding at the right and at the bottom, if any. Pad outside of the network."
+        )
+
+
+@contextmanager
+def _telling(what: str, style: Style) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # whatever a block does with a size that it does not take
+        raise CutError(
+            f"{what} ({first_line(error)}): style={style!r} does not fit this network; try a larger p or halo, another "
+            "split_at or another style"
+        ) from error

@@ -156,7 +156,7 @@ def test_law_5_paste_undoes_gather(
     style: str, batch: int, channels: int, height: int, width: int, p: int, halo: int, ratio: int, data: st.DataObject
 ) -> None:
     border = "shift" if style == "continue" else "zero"
-    where = {"size": (height, width), "p": p, "halo": halo, "border": border}
+    where = {"size": (height, width), "p": p, "halo": halo, "border": border, "ratio": ratio}
     gh, gw = grid_size(height, width, p)
     x = torch.rand(batch, channels, ratio * height, ratio * width)
     every = torch.arange(gh * gw).expand(batch, -1)

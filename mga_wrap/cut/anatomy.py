@@ -11,9 +11,10 @@ from rich.table import Table
 from torch import fx
 
 from mga_wrap.cut.chain import Chain, descendants
-from mga_wrap.cut.graphs import needs, size_of
+from mga_wrap.cut.crossing import CHANNELS, Crossing, crossing_nodes, interface
 from mga_wrap.cut.reach import reaches
 from mga_wrap.cut.trace import fact
+from mga_wrap.errors import CutError
 
 
 @dataclass(frozen=True)
@@ -139,15 +140,20 @@ def describe(chain: Chain) -> Anatomy:
 def _crossing(chain: Chain, count: int) -> tuple[str, ...]:
     if count == len(chain.blocks):
         return ()
-    start, feature = chain.blocks[count].start, chain.blocks[count - 1].end
-    _, others = needs({start} | descendants([start]), chain.traced.graph.nodes)
-    height = size_of(feature)[2]
-    shown = []
-    for node in (feature, *(other for other in others if other is not feature)):
-        shape = fact(node).shape or ()
-        # What is no map (tokens, say) cannot be gathered: `accelerate` refuses to cut there.
-        shown.append(f"{shape[1]} x {shape[2] / height:g}" if len(shape) == 4 else f"{shape} (no map)")
-    return tuple(shown)
+    nodes = crossing_nodes(chain, count)[1]
+    try:
+        crosses = interface(chain, count).crossing
+    except CutError:  # `accelerate` refuses to cut here, and says why
+        return tuple(f"{fact(node).shape} (no map)" for node in nodes)
+    shown = [_shown(fact(node).shape or (), one) for node, one in zip(nodes, crosses, strict=True)]
+    shown = shown[:-1] if chain.sized else shown  # the last is lr, for its size alone
+    return tuple(text for text in shown if text)
+
+
+def _shown(shape: tuple[int, ...], crossing: Crossing) -> str:
+    if crossing.layout not in CHANNELS:  # what images share is as good as a constant
+        return f"{' x '.join(map(str, shape[1:]))} an image" if crossing.layout == "image" else ""
+    return f"{shape[CHANNELS[crossing.layout]]} x {crossing.ratio}"
 
 
 def _names(nodes: list[fx.Node]) -> str:

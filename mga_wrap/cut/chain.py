@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import copy
+import functools
 import itertools
+import operator
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 
-from mga_wrap.cut.trace import fact, trace_blocks
+from mga_wrap.cut.record import record_blocks
+from mga_wrap.cut.trace import Traced, fact, trace_blocks
 from mga_wrap.errors import ArgumentError, CutError
 
 EXAMPLE_SIZE = (32, 24)
 """Sides of the image on which a network is tried: unequal, and multiples of 8 for networks with windows."""
+
+GROWTH = 128
+"""How much larger an image is made, to see which sides of a tensor grow with it; a multiple of every usual window."""
 
 
 @dataclass(frozen=True)
@@ -41,14 +48,18 @@ class Block:
         return sum(fact(node).macs for node in self.nodes)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Chain:
     """A traced copy of a network with its chain of blocks. The graph is not changed any more."""
 
     name: str
-    traced: fx.GraphModule
+    traced: Traced
     blocks: tuple[Block, ...]
     example: Tensor
+    opened: frozenset[str]
+    """Dotted names of the modules that the graph looks into."""
+    sized: bool
+    """The graph holds for the example's shape alone, see `record_blocks`."""
 
     @property
     def lr(self) -> fx.Node:
@@ -66,8 +77,77 @@ class Chain:
         """Sides of sr over sides of lr."""
         return _shape(self.sr)[-1] // _shape(self.lr)[-1]
 
+    def at(self, shape: tuple[int, ...]) -> Chain:
+        """The chain for images of another shape (B, 3, H, W), its blocks not run and without MACs.
 
-def find_chain(model: nn.Module, *, example: Tensor | None = None) -> Chain:
+        Raises:
+            CutError: the network does not take this shape, or its forward takes another way there.
+        """
+        return Template.of(self, hollow=False).chain(shape) if self.sized else self
+
+    @functools.cached_property
+    def grown(self) -> tuple[Chain, Chain, Chain]:
+        """The chain for an image that is higher by `GROWTH`, one that is wider, and one image more."""
+        batch, channels, height, width = self.example.shape
+        shapes = (batch, height + GROWTH, width), (batch, height, width + GROWTH), (batch + 1, height, width)
+        taller, wider, more = (self.at((b, channels, h, w)) for b, h, w in shapes)
+        return taller, wider, more
+
+
+@dataclass(frozen=True)
+class Template:
+    """What is needed to find the chain of a network again for another size of image."""
+
+    name: str
+    model: nn.Module
+    opened: frozenset[str]
+    blocks: tuple[str, ...]
+    """The modules that the blocks begin with, in the order of their calls."""
+    skipped: frozenset[str]
+    """Those of them that return one tensor, of their input's shape: they need not run."""
+    dtype: torch.dtype
+
+    @classmethod
+    def of(cls, chain: Chain, *, hollow: bool = True) -> Template:
+        """The template of a chain: of the same network, or of a hollow copy."""
+        model = _hollow(chain.traced.model, chain.example.dtype) if hollow else chain.traced.model
+        starts = tuple(str(block.start.target) for block in chain.blocks)
+        skipped = frozenset(str(block.start.target) for block in chain.blocks if fact(block.start).shape is not None)
+        return cls(chain.name, model, chain.opened, starts, skipped, chain.example.dtype)
+
+    def as_dtype(self, dtype: torch.dtype) -> Template:
+        """The template of the network in another dtype."""
+        return replace(self, model=_hollow(self.model, dtype), dtype=dtype)
+
+    def chain(self, shape: tuple[int, ...]) -> Chain:
+        """The chain for images of a shape."""
+        device = next((p.device for p in self.model.parameters()), torch.device("cpu"))
+        lr = torch.empty(shape, dtype=self.dtype, device=device)
+        names = frozenset(self.blocks)
+        traced = record_blocks(self.model, lr, opened=self.opened, skipped=self.skipped, facts=False)
+        calls = [node for node in traced.graph.nodes if node.op == "call_module" and node.target in names]
+        if tuple(str(node.target) for node in calls) != self.blocks:
+            raise CutError(
+                f"for an image of {tuple(shape)} {self.name} calls other blocks than for the example; expected the "
+                "same chain at every size"
+            )
+        return Chain(self.name, traced, _spans(traced, calls), lr, self.opened, sized=True)
+
+
+def _hollow(model: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """A copy on the CPU whose parameters have a shape but take no memory."""
+    memo: dict[int, Any] = {}
+    for tensor in (*model.parameters(), *model.buffers()):
+        kind = dtype if tensor.is_floating_point() else tensor.dtype
+        if isinstance(tensor, nn.Parameter):
+            empty = torch.zeros((), dtype=kind).expand(tensor.shape)
+            memo[id(tensor)] = nn.Parameter(empty, requires_grad=tensor.requires_grad and empty.is_floating_point())
+        else:
+            memo[id(tensor)] = tensor.detach().to("cpu", kind)
+    return copy.deepcopy(model, memo)
+
+
+def find_chain(model: nn.Module, *, example: Tensor | None = None, sized: bool | None = None) -> Chain:
     """Trace a copy of a network, opening modules only as far as needed to see its chain of blocks.
 
     Blocks are calls of like modules, one after the other, that keep the shape of the feature. Of several such
@@ -76,10 +156,17 @@ def find_chain(model: nn.Module, *, example: Tensor | None = None) -> Chain:
     Args:
         model: lr -> sr; neither it nor anything in it is changed.
         example: (B, 3, H, W) to try the network on; by default a random image of 32 x 24.
+        sized: False: by torch.fx, whose graph holds for every size. True: for one size at a time. None: by torch.fx
+            if that is possible.
 
     Raises:
         CutError: there is no such chain, or the network is no SR network.
     """
+    if sized is None:
+        try:
+            return find_chain(model, example=example, sized=False)
+        except CutError:
+            return find_chain(model, example=example, sized=True)
     _refuse_wrappers(model)
     try:
         model = copy.deepcopy(model).eval()
@@ -92,8 +179,11 @@ def find_chain(model: nn.Module, *, example: Tensor | None = None) -> Chain:
         example = _default_example(model)
     if not isinstance(example, Tensor):
         raise ArgumentError(f"got example of type {type(example).__name__}; expected a tensor (B, 3, H, W)")
-    traced, family = _open_until_chain(model, example)
-    chain = Chain(name=type(model).__name__, traced=traced, blocks=_spans(traced, family), example=example)
+    traced, family, opened = _open_until_chain(model, example, sized)
+    chain = Chain(
+        name=type(model).__name__, traced=traced, blocks=_spans(traced, family), example=example, opened=opened,
+        sized=sized,
+    )  # fmt: skip
     _check_image(chain)
     return chain
 
@@ -140,10 +230,12 @@ def _default_example(model: nn.Module) -> Tensor:
     return image.to(device=weight.device, dtype=weight.dtype)
 
 
-def _open_until_chain(model: nn.Module, example: Tensor) -> tuple[fx.GraphModule, list[fx.Node]]:
+def _open_until_chain(
+    model: nn.Module, example: Tensor, sized: bool
+) -> tuple[Traced, list[fx.Node], frozenset[str]]:  # fmt: skip
     opened: frozenset[str] = frozenset()
     while True:
-        traced = trace_blocks(model, example, opened=opened)
+        traced = (record_blocks if sized else trace_blocks)(model, example, opened=opened)
         family = _largest_family(traced)
         closed = _largest_closed(traced, family)
         if closed is None:
@@ -153,10 +245,10 @@ def _open_until_chain(model: nn.Module, example: Tensor) -> tuple[fx.GraphModule
         opened |= {str(closed.target)}
     if not family:
         raise CutError(_no_chain(model, traced))
-    return traced, family
+    return traced, family, opened
 
 
-def _largest_family(traced: fx.GraphModule) -> list[fx.Node]:
+def _largest_family(traced: Traced) -> list[fx.Node]:
     """The calls of like modules in a chain with the most MACs: at least two of them, or none.
 
     Those behind an upsampler come last: they may have more MACs than a light body, but belong to the tail.
@@ -171,24 +263,33 @@ def _largest_family(traced: fx.GraphModule) -> list[fx.Node]:
 
 def _keeps_shape(node: fx.Node) -> bool:
     source = node.args[0] if node.args else None
-    return isinstance(source, fx.Node) and fact(source).shape == fact(node).shape
+    return isinstance(source, fx.Node) and fact(source).shape == fact(_value(node)).shape is not None
 
 
-def _enlarged(traced: fx.GraphModule, node: fx.Node) -> bool:
+def _value(node: fx.Node) -> fx.Node:
+    """What a call hands on: its tensor, or of several the first."""
+    if fact(node).shape is not None:
+        return node
+    first = (user for user in node.users if user.target is operator.getitem and user.args[1] == 0)
+    return next(first, node)
+
+
+def _enlarged(traced: Traced, node: fx.Node) -> bool:
     """The node works behind an upsampler (a body may pad the image, but not to twice its size)."""
     lr = next(iter(traced.graph.nodes))
-    return _shape(node)[-1] >= 2 * _shape(lr)[-1]
+    shape = _shape(_value(node))
+    return len(shape) == 4 and min(shape[-2:]) >= 2 * max(_shape(lr)[-2:])
 
 
-def _kind(traced: fx.GraphModule, node: fx.Node) -> Hashable:
+def _kind(traced: Traced, node: fx.Node) -> Hashable:
     """What makes two calls alike: the module's class and the shape; for containers and layers also what is inside."""
-    module = traced.get_submodule(str(node.target))
+    module = traced.module(node)
     inside: tuple[Hashable, ...] = ()
     if isinstance(module, nn.Sequential):
         inside = tuple(type(child).__qualname__ for child in module)
     elif not _has_children(module):
         inside = tuple(tuple(p.shape) for p in module.parameters())
-    return type(module), inside, fact(node).shape
+    return type(module), inside, fact(_value(node)).shape
 
 
 def _in_chain(family: list[fx.Node]) -> list[fx.Node]:
@@ -200,19 +301,19 @@ def _in_chain(family: list[fx.Node]) -> list[fx.Node]:
     return chain
 
 
-def _largest_closed(traced: fx.GraphModule, family: list[fx.Node]) -> fx.Node | None:
+def _largest_closed(traced: Traced, family: list[fx.Node]) -> fx.Node | None:
     """The next call, outside the family, of a module to open: containers first, then the one with the most MACs."""
     closed = [
         node
         for node in traced.graph.nodes
-        if node.op == "call_module" and node not in family and _has_children(traced.get_submodule(str(node.target)))
+        if node.op == "call_module" and node not in family and _has_children(traced.module(node))
     ]
     return max(closed, key=lambda node: (bool(family) and _is_container(traced, node), fact(node).macs), default=None)
 
 
-def _is_container(traced: fx.GraphModule, node: fx.Node) -> bool:
+def _is_container(traced: Traced, node: fx.Node) -> bool:
     """An nn.Sequential holds nothing back: it is opened wherever it is no block."""
-    return isinstance(traced.get_submodule(str(node.target)), nn.Sequential)
+    return isinstance(traced.module(node), nn.Sequential)
 
 
 def _has_children(module: nn.Module) -> bool:
@@ -223,7 +324,7 @@ def _macs(nodes: Iterable[fx.Node]) -> int:
     return sum(fact(node).macs for node in nodes)
 
 
-def _spans(traced: fx.GraphModule, family: list[fx.Node]) -> tuple[Block, ...]:
+def _spans(traced: Traced, family: list[fx.Node]) -> tuple[Block, ...]:
     """Give each block the nodes on its way to the next one (an activation, a residual addition)."""
     gaps = [_between(one, two) for one, two in itertools.pairwise(family)]
     gaps.append(_like(traced, family[-1], gaps[-1]))
@@ -232,7 +333,9 @@ def _spans(traced: fx.GraphModule, family: list[fx.Node]) -> tuple[Block, ...]:
     for node, gap in zip(family, gaps, strict=True):
         name = str(node.target)
         seen[name] += 1
-        blocks.append(Block(name=name if seen[name] == 1 else f"{name}@{seen[name]}", nodes=(node, *gap)))
+        value = () if _value(node) in (node, *gap) else (_value(node),)
+        nodes = (node, *value, *gap)
+        blocks.append(Block(name=name if seen[name] == 1 else f"{name}@{seen[name]}", nodes=nodes))
     return tuple(blocks)
 
 
@@ -242,7 +345,7 @@ def _between(one: fx.Node, two: fx.Node) -> tuple[fx.Node, ...]:
     return tuple(node for node in one.graph.nodes if node in between)
 
 
-def _like(traced: fx.GraphModule, last: fx.Node, gap: tuple[fx.Node, ...]) -> tuple[fx.Node, ...]:
+def _like(traced: Traced, last: fx.Node, gap: tuple[fx.Node, ...]) -> tuple[fx.Node, ...]:
     """After the last block: the nodes that do what the gap before it does."""
     found: list[fx.Node] = []
     node = last
@@ -255,11 +358,11 @@ def _like(traced: fx.GraphModule, last: fx.Node, gap: tuple[fx.Node, ...]) -> tu
     return tuple(found)
 
 
-def _same_step(traced: fx.GraphModule, one: fx.Node, two: fx.Node) -> bool:
+def _same_step(traced: Traced, one: fx.Node, two: fx.Node) -> bool:
     if one.op != two.op or fact(one).shape != fact(two).shape:
         return False
     if one.op == "call_module":
-        return type(traced.get_submodule(str(one.target))) is type(traced.get_submodule(str(two.target)))
+        return type(traced.module(one)) is type(traced.module(two))
     return one.target == two.target
 
 
@@ -280,7 +383,7 @@ def _shape(node: fx.Node) -> tuple[int, ...]:
     return shape
 
 
-def _no_chain(model: nn.Module, traced: fx.GraphModule) -> str:
+def _no_chain(model: nn.Module, traced: Traced) -> str:
     calls = [str(node.target) for node in traced.graph.nodes if node.op == "call_module"]
     shown = ", ".join(calls[:8]) + (", ..." if len(calls) > 8 else "")
     return (

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 
-from mga_wrap.cut.chain import Block, Chain
-from mga_wrap.cut.trace import fact
+from mga_wrap.cut.chain import Block, Chain, ancestors
+from mga_wrap.cut.trace import GraphRun, Traced, fact, unchanged
 from mga_wrap.errors import CutError
 
 Env = dict[fx.Node, fx.Node]
 """From nodes of the traced graph to their copies."""
+
+LIGHT = "coarse_tail"
+"""The name of a light tail in the Base-Net."""
 
 CATS = (torch.cat, torch.concat, torch.concatenate)
 
@@ -24,12 +27,16 @@ CATS = (torch.cat, torch.concat, torch.concatenate)
 class Split:
     """A Base-Net, a Refine-Net, and what is known about the cut between them."""
 
-    base: fx.GraphModule
+    base: nn.Module
     """lr -> (coarse, feature, other tensors that cross the cut)."""
-    refine: fx.GraphModule
+    refine: nn.Module
     """(windows of each crossing tensor, valid) -> windows of sr; valid=False: the whole maps at once."""
     halos: tuple[int, ...]
     """Halo with which each crossing tensor is gathered."""
+    ratios: tuple[int, ...]
+    """Pixels a side of each crossing tensor for one of the feature, or `AN_IMAGE`, or `SHARED`."""
+    zoom: int
+    """Pixels of sr a side for one of the feature."""
     trim: int
     """Ring of feature pixels that is still around the Refine-Net's output."""
 
@@ -48,6 +55,11 @@ class GraphCopy:
     env: Env = field(default_factory=dict)
     dropped: frozenset[fx.Node] = frozenset()
     narrowed: dict[str, list[int]] = field(default_factory=dict)
+
+    @property
+    def image(self) -> fx.Node:
+        """The first input."""
+        return next(node for node in self.graph.nodes if node.op == "placeholder")
 
     def take(self, node: fx.Node) -> None:
         """Copy one node, whose inputs have been copied or replaced before."""
@@ -76,44 +88,25 @@ class GraphCopy:
         return self.graph.call_function(torch.cat, (here, *node.args[1:]), dict(node.kwargs))
 
     def finish(
-        self, traced: fx.GraphModule, result: Any, *, name: str, more: Mapping[str, nn.Module] | None = None
+        self, traced: Traced, result: Any, *, name: str, more: Mapping[str, nn.Module] | None = None
     ) -> fx.GraphModule:
         """Make a module of the graph, with copies of the layers that it calls (tied layers stay tied)."""
         self.graph.output(result)
-        own = more or {}
-        used: dict[str, Any] = dict(own)
-        for node in self.graph.nodes:
-            if node.op in ("call_module", "get_attr") and node.target not in own:
-                used[str(node.target)] = _attribute(traced, str(node.target))
-        for target in self.narrowed.keys() & used.keys():
-            used[target] = _narrow(used[target], self.narrowed[target], target)
-        module = fx.GraphModule(used, self.graph, class_name=name)
+        module = fx.GraphModule(self.layers(traced, more or {}), self.graph, class_name=name)
         module.graph.eliminate_dead_code()
         module.delete_all_unused_submodules()
         module.recompile()
         return copy.deepcopy(module)
 
-
-def needs(nodes: Collection[fx.Node], order: Iterable[fx.Node]) -> tuple[list[fx.Node], list[fx.Node]]:
-    """What a set of nodes is made of.
-
-    Returns:
-        (inside, crossing): the nodes to copy, in order - the set itself, the constants that it uses, and the sizes
-        that it asks for, which are asked again on this side; and the tensors that it needs from elsewhere.
-    """
-    inside, crossing = set(nodes), set()
-    queue = [source for node in nodes for source in node.all_input_nodes]
-    while queue:
-        node = queue.pop()
-        if node in inside or node in crossing:
-            continue
-        if node.op == "get_attr" or fact(node).shape is None:
-            inside.add(node)
-            queue.extend(node.all_input_nodes)
-        else:
-            crossing.add(node)
-    order = list(order)
-    return [n for n in order if n in inside and n.op != "output"], [n for n in order if n in crossing]
+    def layers(self, traced: Traced, more: Mapping[str, nn.Module]) -> dict[str, Any]:
+        """By dotted name, the modules, parameters and buffers that the graph uses; `more` are not the network's."""
+        used: dict[str, Any] = dict(more)
+        for node in self.graph.nodes:
+            if node.op in ("call_module", "get_attr") and node.target not in more:
+                used[str(node.target)] = traced.attribute(str(node.target))
+        for target in self.narrowed.keys() & used.keys():
+            used[target] = _narrow(used[target], self.narrowed[target], target)
+        return used
 
 
 def last_that_ran(blocks: tuple[Block, ...], count: int) -> Env:
@@ -133,34 +126,52 @@ def last_that_ran(blocks: tuple[Block, ...], count: int) -> Env:
 
 
 def base_net(
-    chain: Chain, count: int, crossing: list[fx.Node], *, dropped: frozenset[fx.Node] = frozenset()
-) -> fx.GraphModule:
+    chain: Chain, count: int, crossing: list[fx.Node], *, dropped: frozenset[fx.Node] = frozenset(),
+    light: nn.Module | None = None,
+) -> fx.GraphModule:  # fmt: skip
+    """The graph of `base_graph` as a module, with the copies that `written_in_place` asks for, or with a light tail."""
+
+    def build(saved: frozenset[int]) -> fx.GraphModule:
+        side, outputs = base_graph(chain, count, crossing, dropped=dropped, saved=saved, light=light is not None)
+        if light is None:
+            return side.finish(chain.traced, tuple(outputs), name="BaseNet")
+        image, (feature, *_) = side.image, outputs
+        coarse = side.graph.call_module(LIGHT, (feature, image))
+        return side.finish(chain.traced, (coarse, *outputs), name="BaseNet", more={LIGHT: light})
+
+    base = build(frozenset())
+    saved = written_in_place(Traced(base, base.graph), chain.example)
+    return build(saved) if saved else base
+
+
+def base_graph(
+    chain: Chain, count: int, crossing: list[fx.Node], *, dropped: frozenset[fx.Node] = frozenset(),
+    saved: frozenset[int] = frozenset(), light: bool = False,
+) -> tuple[GraphCopy, list[fx.Node]]:  # fmt: skip
     """The whole network with the last `count`-th block's value in place of the later ones' (or without them in a cat).
 
-    Where the tail writes in place into a tensor that crosses the cut, or the network into its input, a copy is made
-    first, so that neither the Refine-Net nor the user sees it.
+    Args:
+        chain: the network.
+        count: blocks in the Base-Net.
+        crossing: the nodes whose tensors are returned beside the coarse image.
+        dropped: nodes that a cat leaves out.
+        saved: places in (lr, *crossing) of tensors of which a copy is made, see `written_in_place`.
+        light: leave the tail out.
+
+    Returns:
+        The graph without its output, and what it is to return: (coarse, *crossing), without coarse if light.
     """
-    base = _base_net(chain, count, crossing, dropped, saved=frozenset())
-    saved = _written_in_place(base, chain.example, [node.name for node in (chain.lr, *crossing)])
-    if not saved:
-        return base
-    return _base_net(
-        chain, count, crossing, dropped, saved=frozenset(n for n in (chain.lr, *crossing) if n.name in saved)
-    )
-
-
-def _base_net(
-    chain: Chain, count: int, crossing: list[fx.Node], dropped: frozenset[fx.Node], *, saved: frozenset[fx.Node]
-) -> fx.GraphModule:
     side = GraphCopy(dropped=dropped)
     stand_in = last_that_ran(chain.blocks, count)
     result: Env = {}
+    copied_nodes = {node for place, node in enumerate((chain.lr, *crossing)) if place in saved}
+    needed = set(crossing).union(*(ancestors(node) for node in crossing))
 
     def save(nodes: Iterable[fx.Node]) -> None:
         for node in nodes:
             if node in side.env and node not in result:
                 copied = side.env[node]
-                result[node] = side.graph.call_method("clone", (copied,)) if node in saved else copied
+                result[node] = side.graph.call_method("clone", (copied,)) if node in copied_nodes else copied
 
     cut = chain.blocks[count].start
     reached = False
@@ -170,38 +181,62 @@ def _base_net(
         if node is cut:  # from here on only the coarse tail runs
             reached = True
             save(crossing)
+        if light and node not in needed and node is not chain.lr:
+            continue
         if node in stand_in:
             side.env[node] = side.env[stand_in[node]]
         else:
             side.take(node)
-            if node is chain.lr and node in saved:
+            if node is chain.lr and node in copied_nodes:
                 side.env[node] = side.graph.call_method("clone", (side.env[node],))
         if reached:
             save(crossing)
-    outputs = (side.env[chain.sr], *(result[node] for node in crossing))
-    return side.finish(chain.traced, outputs, name="BaseNet")
+    outputs = [result[node] for node in crossing]
+    return side, outputs if light else [side.env[chain.sr], *outputs]
 
 
-class _Versions(fx.Interpreter):
-    """Runs a Base-Net and keeps the named tensors with the version that they had when they were returned."""
+def refine_graph(chain: Chain, inside: list[fx.Node], crossing: list[fx.Node]) -> tuple[GraphCopy, list[fx.Node]]:
+    """The rest of the network, from what crosses the cut; returns the graph and its inputs, the output is to be set."""
+    side = GraphCopy()
+    inputs = [side.graph.placeholder(node.name) for node in crossing]
+    side.env = dict(zip(crossing, inputs, strict=True))
+    side.graph.placeholder("valid")
+    for node in inside:
+        side.take(node)
+    return side, inputs
 
-    def __init__(self, module: fx.GraphModule, names: list[str]) -> None:
-        super().__init__(module, garbage_collect_values=False)
-        self.names = names
-        self.seen: dict[str, tuple[Tensor, int]] = {}
+
+def written_in_place(base: Traced, lr: Tensor) -> frozenset[int]:
+    """Which of (lr, *crossing) a Base-Net writes into after it has returned them, or to begin with: by running it.
+
+    Where the tail writes in place into a tensor that crosses the cut, or the network into its input, a copy has to be
+    made first, so that neither the Refine-Net nor the user sees it.
+    """
+    output = next(node for node in reversed(base.graph.nodes) if node.op == "output")
+    image = next(node for node in base.graph.nodes if node.op == "placeholder")
+    run = _Versions(base, [image, *output.args[0][1:]])
+    with torch.no_grad(), unchanged(base.model):
+        run.run(lr.clone())
+    return frozenset(place for place, (value, version) in enumerate(run.seen()) if value._version != version)
+
+
+class _Versions(GraphRun):
+    """Runs a graph and keeps the named tensors with the version that they had when they were returned."""
+
+    def __init__(self, traced: Traced, nodes: list[fx.Node]) -> None:
+        super().__init__(traced, keep=True)
+        self.nodes = nodes
+        self._seen: dict[fx.Node, tuple[Tensor, int]] = {}
 
     def run_node(self, n: fx.Node) -> Any:
         value = super().run_node(n)
-        if n.name in self.names:
-            self.seen[n.name] = (value, value._version)
+        if n in self.nodes:
+            self._seen[n] = (value, value._version)
         return value
 
-
-def _written_in_place(base: fx.GraphModule, example: Tensor, names: list[str]) -> set[str]:
-    interpreter = _Versions(base, names)
-    with torch.no_grad():
-        interpreter.run(example.clone())
-    return {name for name, (value, version) in interpreter.seen.items() if value._version != version}
+    def seen(self) -> list[tuple[Tensor, int]]:
+        """Each node's tensor, with its version when it was made."""
+        return [self._seen[node] for node in self.nodes]
 
 
 def channels_of(node: fx.Node) -> int:
@@ -221,13 +256,6 @@ def size_of(node: fx.Node) -> tuple[int, ...]:
             f"{node.name}, of shape {shape}, crosses the cut; expected maps (B, C, H, W). Cut at another block."
         )
     return shape
-
-
-def _attribute(root: nn.Module, target: str) -> Any:
-    value: Any = root
-    for name in target.split("."):
-        value = getattr(value, name)
-    return value
 
 
 def _narrow(conv: Any, channels: list[int], target: str) -> nn.Conv2d:

@@ -9,16 +9,19 @@ import torch
 from torch import Tensor, fx
 
 from mga_wrap.cut.chain import Chain, descendants
+from mga_wrap.cut.crossing import interface, map_size
+from mga_wrap.cut.trace import GraphRun, Traced, unchanged
+from mga_wrap.nets.layouts import Layout, to_map
 
 SIZES = (48, 112)
 """Sides of the maps on which a NaN is let loose: the second only if the first was too small."""
 
 
-class _Kept(fx.Interpreter):
+class _Kept(GraphRun):
     """Runs a graph and keeps a copy of every node's tensor."""
 
-    def __init__(self, module: fx.GraphModule) -> None:
-        super().__init__(module, garbage_collect_values=False)
+    def __init__(self, traced: Traced) -> None:
+        super().__init__(traced, keep=True)
         self.kept: dict[fx.Node, Any] = {}
 
     def run_node(self, n: fx.Node) -> Any:
@@ -36,8 +39,9 @@ def reaches(chain: Chain) -> tuple[list[int | None], int | None]:
     blocks: list[int | None] = [None] * len(chain.blocks)
     tail: int | None = None
     pending = {*range(len(blocks)), -1}
+    layout = interface(chain, 1).crossing[0].layout
     for size in SIZES:
-        kept = _run(chain, size)
+        chain, kept = _run(chain, size)
         for number in sorted(pending):
             nodes: Iterable[fx.Node]
             if number < 0:
@@ -47,7 +51,7 @@ def reaches(chain: Chain) -> tuple[list[int | None], int | None]:
             else:
                 block = chain.blocks[number]
                 source, end, nodes = _input_of(block.start), block.end, block.nodes
-            reach = _spread(chain, kept, source, end, nodes)
+            reach = _spread(chain, kept, source, end, nodes, layout)
             if reach is not None:
                 pending.discard(number)
                 if number < 0:
@@ -59,14 +63,15 @@ def reaches(chain: Chain) -> tuple[list[int | None], int | None]:
     return blocks, tail
 
 
-def _run(chain: Chain, size: int) -> dict[fx.Node, Any]:
+def _run(chain: Chain, size: int) -> tuple[Chain, dict[fx.Node, Any]]:
     like = chain.example
     generator = torch.Generator().manual_seed(0)
     image = torch.rand(1, like.shape[1], size, size, generator=generator).to(like)
-    interpreter = _Kept(chain.traced)
-    with torch.no_grad():
-        interpreter.run(image)
-    return interpreter.kept
+    chain = chain.at(tuple(image.shape))
+    run = _Kept(chain.traced)
+    with torch.no_grad(), unchanged(chain.traced.model):
+        run.run(image)
+    return chain, run.kept
 
 
 def _input_of(node: fx.Node) -> fx.Node:
@@ -74,35 +79,43 @@ def _input_of(node: fx.Node) -> fx.Node:
 
 
 def _spread(
-    chain: Chain, kept: dict[fx.Node, Any], source: fx.Node, end: fx.Node, nodes: Iterable[fx.Node]
-) -> int | None:
+    chain: Chain, kept: dict[fx.Node, Any], source: fx.Node, end: fx.Node, nodes: Iterable[fx.Node], layout: Layout
+) -> int | None:  # fmt: skip
     """How far the farthest of three NaNs gets; None if that might be farther than the map shows.
 
     One in the middle alone would jump over the border, unseen, where a dilation is wide (here: 36 and more).
     """
     nodes = list(nodes)
-    height, width = kept[source].shape[-2:]
+    image = chain.example.shape if chain.sized else kept[chain.lr].shape
+    height, width = map_size(source, layout, image) if chain.sized else kept[source].shape[-2:]
     places = [(height // 2, width // 2), (height // 4 + 1, width // 4 + 1), (3 * height // 4 + 2, 3 * width // 4 + 2)]
-    reach = max(_distance(chain, kept, source, end, nodes, place) for place in places)
+    reach = 0
+    for place in places:
+        values = dict(kept)
+        values[source] = kept[source].clone()
+        to_map(values[source], layout, height, width)[..., place[0], place[1]] = torch.nan  # a view
+        value = _again(chain, values, end, nodes)
+        if end is not chain.sr:
+            value = to_map(value, layout, height, width)
+        reach = max(reach, _distance(value, width, place))
     return reach if reach < (min(height, width) - 1) // 2 else None
 
 
-def _distance(
-    chain: Chain, kept: dict[fx.Node, Any], source: fx.Node, end: fx.Node, nodes: list[fx.Node], at: tuple[int, int]
-) -> int:
-    """Put a NaN into the source at (row, col), run the nodes again, and see how far it got in the end."""
-    values = dict(kept)
-    values[source] = kept[source].clone()
-    width = values[source].shape[-1]
-    row, col = at
-    values[source][..., row, col] = torch.nan
-    interpreter = fx.Interpreter(chain.traced)
-    with torch.no_grad():
+def _again(chain: Chain, values: dict[fx.Node, Any], end: fx.Node, nodes: list[fx.Node]) -> Tensor:
+    """The end's value when the nodes are run again."""
+    run = GraphRun(chain.traced)
+    with torch.no_grad(), unchanged(chain.traced.model):
         for node in nodes:
             args, kwargs = fx.node.map_arg((node.args, node.kwargs), lambda n: _fresh(values[n]))
-            values[node] = getattr(interpreter, node.op)(node.target, args, kwargs)
-    hit = values[end].isnan().flatten(0, 1).any(dim=0)  # (s*H, s*W)
-    ratio = hit.shape[-1] // width
+            values[node] = getattr(run, node.op)(node.target, args, kwargs)
+    return values[end]
+
+
+def _distance(value: Tensor, width: int, at: tuple[int, int]) -> int:
+    """How far the NaN at (row, col) of a map of that width got, in its pixels."""
+    row, col = at
+    hit = value.isnan().flatten(0, 1).any(dim=0)  # (s*H, s*W)
+    ratio = max(1, hit.shape[-1] // width)
     rows, cols = (hit.any(dim=dim).nonzero().flatten() // ratio for dim in (1, 0))
     if len(rows) == 0:
         return 0

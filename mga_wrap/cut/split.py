@@ -7,13 +7,17 @@ from collections.abc import Callable
 from torch import fx, nn
 
 from mga_wrap.cut.chain import Chain, descendants
-from mga_wrap.cut.graphs import CATS, GraphCopy, Split, base_net, channels_of, needs, size_of
+from mga_wrap.cut.crossing import Interface, crossing_nodes, needs, of_maps
+from mga_wrap.cut.graphs import CATS, GraphCopy, Split, base_net, channels_of, refine_graph, size_of
+from mga_wrap.cut.sized import sized_nets
 from mga_wrap.cut.trace import fact
 from mga_wrap.errors import CutError
 from mga_wrap.nets.trim import TrimConvolutions, TrimTail
 
 
-def split_continue(chain: Chain, count: int, *, halo: int) -> Split:
+def split_continue(
+    chain: Chain, count: int, crosses: Interface, *, halo: int, light: nn.Module | None = None
+) -> Split:  # fmt: skip
     """The Refine-Net is the rest of the user's network; the Base-Net's tail is a copy of the user's.
 
     Whatever depends on no block after the cut belongs to the Base-Net and crosses the cut at its own resolution.
@@ -21,26 +25,23 @@ def split_continue(chain: Chain, count: int, *, halo: int) -> Split:
     Args:
         chain: the network.
         count: blocks in the Base-Net.
+        crosses: what crosses the cut, see `interface`.
         halo: ring around each patch; the Refine-Net's output still has it.
-
-    Raises:
-        CutError: something crosses the cut that cannot be gathered in windows.
+        light: a tail for the coarse image, (feature, lr) -> coarse, in place of a copy of the user's.
     """
-    start, feature = chain.blocks[count].start, chain.blocks[count - 1].end
-    inside, others = needs({start} | descendants([start]), chain.traced.graph.nodes)
-    crossing = [feature, *(node for node in others if node is not feature)]
-    _check_resolutions(feature, crossing)
-    side = GraphCopy()
-    side.env = {node: side.graph.placeholder(node.name) for node in crossing}
-    side.graph.placeholder("valid")
-    for node in inside:
-        side.take(node)
+    base: nn.Module
+    refine: nn.Module
+    if chain.sized:
+        base, refine = sized_nets(chain, count, crosses, light=light)
+    else:
+        inside, crossing = crossing_nodes(chain, count)
+        base = base_net(chain, count, crossing, light=light)
+        side, _ = refine_graph(chain, inside, crossing)
+        refine = side.finish(chain.traced, side.env[chain.sr], name="RefineNet")
     return Split(
-        base=base_net(chain, count, crossing),
-        refine=side.finish(chain.traced, side.env[chain.sr], name="RefineNet"),
-        halos=(halo,) * len(crossing),
-        trim=halo,
-    )
+        base=base, refine=refine, halos=(halo,) * len(crosses.crossing),
+        ratios=tuple(crossing.ratio for crossing in crosses.crossing), zoom=crosses.zoom, trim=halo,
+    )  # fmt: skip
 
 
 def split_paper(
@@ -65,6 +66,11 @@ def split_paper(
     Raises:
         CutError: the network's upsampler or fusion is not of the published form.
     """
+    if chain.sized:
+        raise CutError(
+            f"the forward of {chain.name} depends on the size of the image, or cannot be traced by torch.fx; "
+            "style='paper' expects one that holds for every size: use style='continue'"
+        )
     order = list(chain.traced.graph.nodes)
     feature = before_upsampler(chain)
     start, tail = chain.blocks[count].start, descendants([feature])
@@ -79,7 +85,7 @@ def split_paper(
     if late := [n.name for n in (*body_needs, *tail_needs) if n in trunk]:
         raise CutError(f"the upsampler also uses {', '.join(late)} of the body; use style='continue'")
     crossing = [feature, *body_needs, *(n for n in tail_needs if n not in body_needs)]
-    _check_resolutions(feature, crossing)
+    crosses = of_maps(chain, crossing)
 
     side = GraphCopy(dropped=own)
     entry = side.graph.placeholder(feature.name)
@@ -98,6 +104,8 @@ def split_paper(
         base=base_net(chain, count, crossing, dropped=later),
         refine=side.finish(chain.traced, side.env[chain.sr], name="RefineNet", more=more),
         halos=(halo, *(halo if node in body_needs else 0 for node in crossing[1:])),
+        ratios=tuple(one.ratio for one in crosses.crossing),
+        zoom=crosses.zoom,
         trim=0,
     )
 
@@ -140,15 +148,4 @@ def _refine_blocks(
     if refine_block is None:
         return {}
     names = [str(block.start.target) for block in chain.blocks[count:]]
-    return {name: refine_block(chain.traced.get_submodule(name)) for name in names}
-
-
-def _check_resolutions(feature: fx.Node, crossing: list[fx.Node]) -> None:
-    height, width = size_of(feature)[2:]
-    for node in crossing:
-        h, w = size_of(node)[2:]
-        if (h, w) != (1, 1) and (h % height or w % width or h // height != w // width):
-            raise CutError(
-                f"{node.name} crosses the cut at {h} x {w}, the feature is {height} x {width}; expected a whole "
-                "multiple of the feature's sides. Cut at another block."
-            )
+    return {name: refine_block(chain.traced.model.get_submodule(name)) for name in names}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from mga_wrap.errors import CutError
@@ -24,8 +26,46 @@ class Fact:
     """Shape of the node's tensor; None if its value is no tensor."""
     macs: int
     """Multiply-accumulates of convolutions and matrix products."""
-    version: int
-    """How often the tensor had been written in place when the node returned it."""
+
+
+@dataclass(frozen=True)
+class Traced:
+    """A graph, the module whose children it calls, and the constant tensors that it holds."""
+
+    model: nn.Module
+    graph: fx.Graph
+    constants: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def run(self, *inputs: Any) -> Any:
+        """What the graph returns for these inputs."""
+        return GraphRun(self).run(*inputs)
+
+    def module(self, node: fx.Node) -> nn.Module:
+        """The module that a node calls."""
+        return self.model.get_submodule(str(node.target))
+
+    def attribute(self, name: str) -> Any:
+        """A module, parameter, buffer or constant by its dotted name."""
+        if name in self.constants:
+            return self.constants[name]
+        value: Any = self.model
+        for part in name.split("."):
+            value = getattr(value, part)
+        return value
+
+
+class GraphRun(fx.Interpreter):
+    """Runs a `Traced`, node by node."""
+
+    def __init__(self, traced: Traced, *, keep: bool = False) -> None:
+        super().__init__(traced.model, garbage_collect_values=not keep, graph=traced.graph)
+        self.constants = traced.constants
+
+    def get_attr(self, target: Any, args: Any, kwargs: Any) -> Any:
+        """A constant of the graph, or something of the module's."""
+        if target in self.constants:
+            return self.constants[target]
+        return super().get_attr(target, args, kwargs)
 
 
 class _BlockTracer(fx.Tracer):
@@ -45,8 +85,10 @@ class _BlockTracer(fx.Tracer):
         return root_fn, [self.root, self.create_proxy("placeholder", "lr", (), {})]
 
 
-def trace_blocks(model: nn.Module, example: Tensor, *, opened: frozenset[str] = frozenset()) -> fx.GraphModule:
-    """Trace a network into a graph whose nodes are modules, and note each node's `Fact`.
+def trace_blocks(model: nn.Module, example: Tensor, *, opened: frozenset[str] = frozenset()) -> Traced:
+    """Trace a network by torch.fx into a graph whose nodes are modules, and note each node's `Fact`.
+
+    Its graph holds for every size, but nothing in the forward may ask for one, see `record_blocks`.
 
     Args:
         model: lr -> sr; it is traced and run as it is, so give a copy of the user's network.
@@ -57,53 +99,100 @@ def trace_blocks(model: nn.Module, example: Tensor, *, opened: frozenset[str] = 
         The graph, with the facts in `node.meta[FACT]`.
 
     Raises:
-        CutError: the forward cannot be traced (Python control flow on tensors or shapes outside its blocks), needs
+        CutError: the forward cannot be traced so (Python control flow on tensors or shapes outside its blocks), needs
             a second input, or does not return one image.
     """
     tracer = _BlockTracer(opened)
     try:
-        graph = tracer.trace(model)
+        with unchanged(model):
+            graph = tracer.trace(model)
     except Exception as error:  # whatever a forward does with a proxy: the reason is passed on
         raise CutError(
-            f"{type(model).__name__} cannot be traced at the level of its blocks: {first_line(error)}. Expected a "
-            "forward that calls modules and functions without Python control flow on tensors or shapes; move such "
-            "code into a block of its own."
+            f"{type(model).__name__} cannot be traced at the level of its blocks: {first_line(error)}"
         ) from error
-    traced = fx.GraphModule(model, graph)
+    traced = Traced(model, graph)
     try:
-        with torch.no_grad():
-            result = _Recorder(traced).run(example.clone())
+        result = _noting_facts(traced, example)
     except Exception as error:  # whatever a forward does with an image that it does not take
-        raise CutError(
-            f"{type(model).__name__} fails on an image of {tuple(example.shape)}: {first_line(error)}. If it takes "
-            "another number of channels or other sizes, give such an image: example=torch.rand(1, 3, 64, 64)."
-        ) from error
+        raise fails_on(model, example, error) from error
+    check_image(model, example, result)
+    return traced
+
+
+def fact(node: fx.Node) -> Fact:
+    """The node's fact, found when it was traced."""
+    return node.meta[FACT]
+
+
+def check_image(model: nn.Module, example: Tensor, result: Any) -> None:
+    """Raise CutError unless the network returned one image."""
     if not isinstance(result, Tensor) or result.ndim != 4:
         raise CutError(
             f"{type(model).__name__} returns {_describe(result)}; expected one image (B, 3, s*H, s*W) for an lr of "
             f"{tuple(example.shape)}. Wrap it in a module that returns the image alone."
         )
-    return traced
 
 
-def fact(node: fx.Node) -> Fact:
-    """The node's fact, found by `trace_blocks`."""
-    return node.meta[FACT]
+def fails_on(model: nn.Module, example: Tensor, error: Exception) -> CutError:
+    """The error for a network that does not take the example."""
+    return CutError(
+        f"{type(model).__name__} fails on an image of {tuple(example.shape)}: {first_line(error)}. If it takes "
+        "another number of channels or other sizes, give such an image: example=torch.rand(1, 3, 64, 64)."
+    )
 
 
-class _Recorder(fx.Interpreter):
+@contextmanager
+def unchanged(model: nn.Module) -> Iterator[None]:
+    """Put back what a forward assigns to its modules (`self.mean = self.mean.type_as(x)`), also after an error."""
+    before = [
+        (m, dict(vars(m)), dict(m._parameters), dict(m._buffers), dict(m._modules)) for m in model.modules()
+    ]  # fmt: skip
+    values = [(tensor, tensor.data) for tensor in (*model.parameters(), *model.buffers())]
+    try:
+        yield
+    finally:
+        for tensor, value in values:
+            tensor.data = value
+        for module, attributes, parameters, buffers, children in before:
+            vars(module).clear()
+            vars(module).update(attributes)
+            pairs: list[tuple[Any, Any]] = [
+                (module._parameters, parameters), (module._buffers, buffers), (module._modules, children)
+            ]  # fmt: skip
+            for own, kept in pairs:
+                own.clear()
+                own.update(kept)
+
+
+@contextmanager
+def counting(counted: bool) -> Iterator[Callable[[], int]]:
+    """Yield a function that says how many MACs were run since; 0 where nothing is to be counted."""
+    if not counted:
+        yield lambda: 0
+        return
+    with FlopCounterMode(display=False) as counter:
+        yield lambda: counter.get_total_flops() // 2
+
+
+class _Noting(GraphRun):
     """Runs the graph once and notes a `Fact` for each node."""
 
     def run_node(self, n: fx.Node) -> Any:
-        with FlopCounterMode(display=False) as counter:
+        with counting(n.op == "call_module" or n.op.startswith("call")) as macs:
             value = super().run_node(n)
-        is_tensor = isinstance(value, Tensor)
-        n.meta[FACT] = Fact(
-            shape=tuple(value.shape) if is_tensor else None,
-            macs=counter.get_total_flops() // 2,
-            version=value._version if is_tensor else 0,
-        )
+        n.meta[FACT] = Fact(tuple(value.shape) if isinstance(value, Tensor) else None, macs())
         return value
+
+
+def _noting_facts(traced: Traced, example: Tensor) -> Any:
+    """Run the graph without computing anything; for real where a block looks at its data."""
+    with torch.no_grad():
+        try:
+            mode = FakeTensorMode(allow_non_fake_inputs=True)
+            with unchanged(traced.model), mode:
+                return _Noting(traced).run(mode.from_tensor(example))
+        except Exception:  # whatever a forward does that has no value here: the run below shows if it is an error
+            return _Noting(traced).run(example.clone())
 
 
 def _describe(value: Any) -> str:

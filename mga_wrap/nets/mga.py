@@ -34,6 +34,10 @@ class Geometry:
     """What windows do at the image's border."""
     halos: tuple[int, ...]
     """The halo with which each crossing tensor is gathered; the first is the feature's."""
+    ratios: tuple[int, ...]
+    """Pixels a side of each crossing tensor for one of the feature, or `AN_IMAGE`, or `SHARED`."""
+    zoom: int
+    """Pixels of sr a side for one of the feature."""
     trim: int
     """Ring of feature pixels still around the Refine-Net's output: the halo, or 0 if the network takes it off."""
 
@@ -200,15 +204,15 @@ class MGANet(nn.Module):
         refined = self.refine(*self._gather(crossing, index), True)
         geometry = self.geometry
         return paste(
-            coarse, refined, index, size=_size(crossing[0]), p=geometry.p, halo=geometry.trim,
+            coarse, refined, index, size=_size(crossing[0]), p=geometry.p, ratio=geometry.zoom, halo=geometry.trim,
             border=geometry.border,
         )  # fmt: skip
 
     def _gather(self, crossing: list[Tensor], index: Tensor) -> list[Tensor]:
         size, geometry = _size(crossing[0]), self.geometry
         return [
-            gather(x, index, size=size, p=geometry.p, halo=halo, border=geometry.border)
-            for x, halo in zip(crossing, geometry.halos, strict=True)
+            gather(x, index, size=size, p=geometry.p, ratio=ratio, halo=halo, border=geometry.border)
+            for x, ratio, halo in zip(crossing, geometry.ratios, geometry.halos, strict=True)
         ]
 
     def _patches(self, feature: Tensor) -> int:

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from mga_wrap.nets.layouts import AN_IMAGE, SHARED
+
 Border = Literal["shift", "zero"]
 """What a window does that would reach over the border of the image: "shift" moves it inside, so that the network's
 own zero padding stays at the image's border (style "continue"); "zero" fills it with zeros (style "paper")."""
@@ -25,25 +27,29 @@ def grid_size(height: int, width: int, p: int) -> tuple[int, int]:
 
 
 def gather(
-    x: Tensor, index: Tensor, *, size: tuple[int, int], p: int, halo: int = 0, border: Border = "shift"
-) -> Tensor:
+    x: Tensor, index: Tensor, *, size: tuple[int, int], p: int, ratio: int = 1, halo: int = 0,
+    border: Border = "shift",
+) -> Tensor:  # fmt: skip
     """Cut the windows of the chosen patches out of a map.
 
     Args:
-        x: (B, C, r*H, r*W), a map whose resolution is r times the feature's, or (B, C, 1, 1), one value an image.
+        x: (B, C, r*H, r*W), a map whose resolution is r times the feature's; it may end before the feature does, which
+            is padded then. Or (B, ...), one value an image, or anything that all images share.
         index: (B, k), flat positions in the grid.
         size: (H, W) of the feature.
         p: patch side in feature pixels.
+        ratio: r, or `AN_IMAGE`, or `SHARED`.
         halo: ring of feature pixels around each patch.
         border: see `Border`.
 
     Returns:
-        (B*k, C, r*n, r*n) with n = p + 2 * halo; with border "shift" a window is never larger than the image.
-        (B*k, C, 1, 1) for one value an image.
+        (B*k, C, r*n, r*n) with n = p + 2 * halo; with border "shift" a window is never larger than the feature.
+        (B*k, ...) for one value an image; what is shared as it is.
     """
-    if x.shape[-2:] == (1, 1) != size:
+    if ratio == SHARED:
+        return x
+    if ratio == AN_IMAGE:
         return x.repeat_interleave(index.shape[1], dim=0)
-    ratio = x.shape[-2] // size[0]
     if border == "zero":
         gh, gw = grid_size(*size, p)
         edges = (halo, gw * p - size[1] + halo, halo, gh * p - size[0] + halo)
@@ -51,40 +57,42 @@ def gather(
     (top, tall), (left, wide) = _spans(index, size, p, halo, border)
     rows = ratio * top[:, None] + torch.arange(ratio * tall, device=x.device)  # (N, r*n)
     cols = ratio * left[:, None] + torch.arange(ratio * wide, device=x.device)  # (N, r*n)
+    if border == "shift":  # beyond the end of a map that is not padded as the feature is, its last pixel
+        rows, cols = rows.clamp(max=x.shape[-2] - 1), cols.clamp(max=x.shape[-1] - 1)
     return _take(x, _image_of(index), rows, cols)
 
 
 def paste(
-    canvas: Tensor, windows: Tensor, index: Tensor, *, size: tuple[int, int], p: int, halo: int = 0,
+    canvas: Tensor, windows: Tensor, index: Tensor, *, size: tuple[int, int], p: int, ratio: int = 1, halo: int = 0,
     border: Border = "shift",
 ) -> Tensor:  # fmt: skip
     """Put the patches in the middle of their windows back: the inverse of `gather`.
 
     Args:
-        canvas: (B, C, s*H, s*W), left as it is.
-        windows: (B*k, C, s*n, s*n), what `gather` returned with the same arguments, s times as large.
+        canvas: (B, C, r*H, r*W) or smaller, if the feature is padded; left as it is.
+        windows: (B*k, C, r*n, r*n), what `gather` returns with the same arguments.
         index: (B, k), flat positions in the grid, each at most once an image.
         size: (H, W) of the feature.
         p: patch side in feature pixels.
+        ratio: r, pixels of the canvas a side for one of the feature.
         halo: ring of feature pixels to cut off around each patch.
         border: see `Border`.
 
     Returns:
-        A new (B, C, s*H, s*W): the patches where index says so, the canvas bit for bit elsewhere.
+        A new tensor of the canvas's shape: the patches where index says so, the canvas bit for bit elsewhere.
     """
     batch, channels, height, width = canvas.shape
-    scale = height // size[0]
     _, gw = grid_size(*size, p)
     (top, tall), (left, wide) = _spans(index, size, p, halo, border)
     grid_row, grid_col = _grid_position(index, gw)
     shift = halo if border == "zero" else 0  # a zero-filled window starts `halo` pixels before its patch
-    inner = torch.arange(scale * p, device=canvas.device)
-    to_row = scale * grid_row[:, None] * p + inner  # (N, s*p), beyond the image where a patch is
-    to_col = scale * grid_col[:, None] * p + inner
-    from_row = (to_row + scale * (shift - top)[:, None]).clamp(max=scale * tall - 1)
-    from_col = (to_col + scale * (shift - left)[:, None]).clamp(max=scale * wide - 1)
+    inner = torch.arange(ratio * p, device=canvas.device)
+    to_row = ratio * grid_row[:, None] * p + inner  # (N, r*p), beyond the image where a patch is
+    to_col = ratio * grid_col[:, None] * p + inner
+    from_row = (to_row + ratio * (shift - top)[:, None]).clamp(max=ratio * tall - 1)
+    from_col = (to_col + ratio * (shift - left)[:, None]).clamp(max=ratio * wide - 1)
     number = torch.arange(windows.shape[0], device=canvas.device)
-    patches = _take(windows, number, from_row, from_col).permute(0, 2, 3, 1)  # (N, s*p, s*p, C)
+    patches = _take(windows, number, from_row, from_col).permute(0, 2, 3, 1)  # (N, r*p, r*p, C)
     where = (_image_of(index)[:, None, None] * height + to_row[:, :, None]) * width + to_col[:, None, :]
     inside = (to_row < height)[:, :, None] & (to_col < width)[:, None, :]
     # What lies beyond the image goes into one pixel more than the canvas has, which is then dropped: so no shape

@@ -130,9 +130,9 @@ def test_the_graph_is_made_of_copies() -> None:
     model = build("LongSkip", 2).train()
     chain = find_chain(model)
     own = {value.data_ptr() for value in model.state_dict().values()}
-    assert not own & {value.data_ptr() for value in chain.traced.state_dict().values()}
+    assert not own & {value.data_ptr() for value in chain.traced.model.state_dict().values()}
     assert model.training
-    assert not any(module.training for module in chain.traced.modules() if list(module.parameters(recurse=False)))
+    assert not any(module.training for module in chain.traced.model.modules() if list(module.parameters(recurse=False)))
 
 
 def test_the_example_is_fixed_and_the_callers_random_state_stays() -> None:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 import mga_wrap as mga
 from mga_wrap.cut.chain import find_chain
+from mga_wrap.cut.crossing import interface
 from mga_wrap.cut.split import before_upsampler, split_continue, split_paper
 from mga_wrap.cut.trace import fact
 from mga_wrap.measure.cost import count_macs, count_parameters
@@ -45,7 +46,8 @@ def crossing(base: nn.Module, lr: Tensor) -> list[tuple[int, int]]:
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_what_crosses_in_style_continue(name: str) -> None:
-    split = split_continue(find_chain(build(name, 4)), 2, halo=3)
+    chain = find_chain(build(name, 4))
+    split = split_continue(chain, 2, interface(chain, 2), halo=3)
     assert crossing(split.base, torch.rand(1, 3, 12, 10)) == CONTINUE[name]
     assert split.halos == (3,) * len(CONTINUE[name])
     assert split.trim == 3
@@ -236,18 +238,6 @@ def test_a_fusion_that_cannot_be_sliced_is_refused_in_style_paper(layer: object,
     mga.inspect(model)
     with pytest.raises(mga.CutError, match=text):
         mga.accelerate(model, split_at=2, style="paper")
-
-
-def test_tokens_that_cross_are_refused() -> None:
-    class Tokens(LongSkip):
-        def forward(self, x: Tensor) -> Tensor:
-            x = self.head(x)
-            tokens = x.flatten(2)  # (B, C, H*W): no map
-            return self.tail((self.body(x).flatten(2) + tokens).unflatten(2, x.shape[2:]))
-
-    assert mga.inspect(Tokens(2)).blocks[0].crossing == ("8 x 1", "8 x 1", "(1, 8, 768) (no map)")
-    with pytest.raises(mga.CutError, match=r"of shape \(1, 8, 768\), crosses the cut; expected maps \(B, C, H, W\)"):
-        mga.accelerate(Tokens(2))
 
 
 def test_one_value_an_image_may_cross() -> None:
