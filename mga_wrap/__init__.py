@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mga_wrap.infer.engine import upscale
     from mga_wrap.nets.mask import MaskPredictor
     from mga_wrap.nets.mga import MGANet
+    from mga_wrap.train.least_squares import fit_coarse_tail
 
 __all__ = [
     "ArgumentError",
@@ -27,6 +28,7 @@ __all__ = [
     "MaskPredictor",
     "accelerate",
     "create_backbone",
+    "fit_coarse_tail",
     "from_pretrained",
     "inspect",
     "list_backbones",
@@ -46,6 +48,7 @@ _HOME = {
     "upscale": "mga_wrap.infer.engine",
     "MaskPredictor": "mga_wrap.nets.mask",
     "MGANet": "mga_wrap.nets.mga",
+    "fit_coarse_tail": "mga_wrap.train.least_squares",
 }
 """The module in which a public name lives; errors live in mga_wrap.errors."""
 

@@ -11,15 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from mga_wrap.backbones.registry import describe_backbone
-from mga_wrap.cut.anatomy import Anatomy, describe
+from mga_wrap.cut.anatomy import Anatomy, describe, tail_of
 from mga_wrap.cut.chain import Chain, find_chain
-from mga_wrap.cut.crossing import Interface, feature_channels, interface
+from mga_wrap.cut.crossing import Interface, interface
 from mga_wrap.cut.graphs import Split
 from mga_wrap.cut.split import split_continue, split_paper
 from mga_wrap.cut.trace import first_line
 from mga_wrap.cut.windows import PATCH, Halo, Style, halo_of, patch_side
 from mga_wrap.errors import ArgumentError, CutError
-from mga_wrap.nets.light import LightTail
 from mga_wrap.nets.mask import MaskPredictor
 from mga_wrap.nets.mga import Amount, Geometry, MGANet, check_amount
 
@@ -177,8 +176,7 @@ def _split(model: nn.Module, chain: Chain, count: int, wanted: _Wanted) -> tuple
     halo = halo_of(wanted.halo, p=wanted.p, style="continue", crosses=crosses, reach=reach)
     light = None
     if wanted.coarse_tail == "light":
-        channels = feature_channels(chain, count, crosses)
-        light = LightTail(channels, chain.example.shape[1], scale=chain.scale, zoom=crosses.zoom).to(chain.example)
+        light = tail_of(chain, count, crosses).to(chain.example)
     return split_continue(chain, count, crosses, halo=halo, light=light), halo
 
 

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 
 from rich.console import Console
 from rich.table import Table
-from torch import fx
+from torch import fx, nn
 
-from mga_wrap.cut.chain import Chain, descendants
-from mga_wrap.cut.crossing import CHANNELS, Crossing, crossing_nodes, interface
+from mga_wrap.cut.chain import Chain
+from mga_wrap.cut.crossing import CHANNELS, Crossing, Interface, crossing_nodes, feature_channels, interface
 from mga_wrap.cut.reach import reaches
-from mga_wrap.cut.trace import fact
+from mga_wrap.cut.trace import descendants, fact
 from mga_wrap.errors import CutError
+from mga_wrap.nets.light import LightTail
+from mga_wrap.nets.mask import MaskPredictor
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,12 @@ class Anatomy:
     head: Part
     blocks: tuple[Part, ...]
     tail: Part
+    light_macs: float
+    """MACs per lr pixel of a light coarse tail (`coarse_tail="light"`)."""
+    mask_macs: float
+    """MACs per lr pixel of the mask predictor."""
+    multiple: int
+    """The network works in windows whose sides are a multiple of this, and pads the image to it; 1 if it does not."""
 
     @property
     def macs(self) -> float:
@@ -51,26 +59,32 @@ class Anatomy:
         return self.head.macs + sum(block.macs for block in self.blocks) + self.tail.macs
 
     def reach_after(self, count: int) -> int | None:
-        """The halo that makes refining exact when `count` blocks are in the Base-Net; None: no halo does."""
+        """The halo that makes refining exact when `count` blocks are in the Base-Net; None: no halo does.
+
+        Where the network works in windows, p has to be a multiple of them too.
+        """
         total = 0
         for part in (*self.blocks[count:], self.tail):
             if part.reach is None:
                 return None
             total += part.reach
-        return total
+        return -(-total // self.multiple) * self.multiple
 
-    def cost(self, count: int, *, share: float, p: int, halo: int) -> float:
-        """MACs after a cut over those of the original, with a copied tail; the mask predictor left out.
+    def cost(self, count: int, *, share: float, p: int, halo: int, coarse_tail: str = "copy") -> float:
+        """MACs after a cut over those of the original, the mask predictor's among them.
 
         Args:
             count: blocks in the Base-Net.
             share: refined patches over all patches, 0 to 1.
             p: patch side.
             halo: ring around each patch.
+            coarse_tail: of the Base-Net, "copy" or "light".
         """
         ahead = self.head.macs + sum(block.macs for block in self.blocks[:count])
         behind = sum(block.macs for block in self.blocks[count:]) + self.tail.macs
-        return (ahead + self.tail.macs + share * ((p + 2 * halo) / p) ** 2 * behind) / self.macs
+        tail = self.light_macs if coarse_tail == "light" else self.tail.macs
+        mask = self.mask_macs if share else 0
+        return (ahead + tail + mask + share * ((p + 2 * halo) / p) ** 2 * behind) / self.macs
 
     def render(self, *, p: int = 16, halo: int = 2) -> str:
         """The table that print shows, for patches of side p with a halo."""
@@ -85,7 +99,7 @@ class Anatomy:
         table.add_row(*_cells(self.head, "head: "), "", "", *[""] * len(SHARES))
         for count, block in enumerate(self.blocks, 1):
             last = count == len(self.blocks)
-            cost = ["" if last else f"{self.cost(count, share=s, p=p, halo=halo):.2f}" for s in SHARES]
+            cost = ["" if last else self._costs(count, share=s, p=p, halo=halo) for s in SHARES]
             exact = "" if last else _reach(self.reach_after(count))
             table.add_row(*_cells(block), exact, ", ".join(block.crossing), *cost)
         table.add_row(*_cells(self.tail, "tail: "), "", "", *[""] * len(SHARES))
@@ -96,16 +110,31 @@ class Anatomy:
     def __str__(self) -> str:
         return self.render()
 
+    def _costs(self, count: int, *, share: float, p: int, halo: int) -> str:
+        both = (self.cost(count, share=share, p=p, halo=halo, coarse_tail=tail) for tail in TAILS)
+        return " | ".join(f"{cost:.2f}" for cost in both)
+
     def _advice(self, p: int, halo: int) -> str:
-        lines = [f"cost: MACs over the original's at that share of refined patches (p={p}, halo={halo}, copied tail)."]
-        cheapest = min(self.cost(count, share=SHARES[0], p=p, halo=halo) for count in range(1, len(self.blocks)))
-        if cheapest >= 1:
-            lines.append("No cut saves anything here: head and tail, which run twice, are most of the network.")
+        lines = [
+            f"cost: MACs over the original's at that share of refined patches (p={p}, halo={halo}), with a copy of the "
+            "tail | with a light tail."
+        ]
+        cuts = range(1, len(self.blocks))
+        least = {t: min(self.cost(c, share=SHARES[0], p=p, halo=halo, coarse_tail=t) for c in cuts) for t in TAILS}
+        if min(least.values()) >= 1:
+            lines.append("No cut saves anything here: what runs for the whole image is most of the network.")
+        elif least["copy"] >= 1:
+            lines.append("With a copy of the tail no cut saves anything here: head and tail are most of the network.")
+        if self.multiple > 1:
+            lines.append(
+                f"It works in windows: p + 2 * halo has to be a multiple of {self.multiple}; for an exact halo p too."
+            )
         if self.reach_after(len(self.blocks) - 1) is None or any(block.reach is None for block in self.blocks):
             lines.append("A part looks at the whole map: refined patches differ a little from the original.")
         return "\n".join(lines)
 
 
+TAILS = ("copy", "light")
 SHARES = (0.1, 0.25, 0.5)
 
 
@@ -118,6 +147,7 @@ def describe(chain: Chain) -> Anatomy:
     behind = descendants([chain.blocks[-1].end])
     total = sum(fact(node).macs for node in nodes) / pixels
     block_reach, tail_reach = reaches(chain)
+    crosses = interface(chain, 1)
 
     def part(name: str, macs: float, reach: int | None, crossing: tuple[str, ...] = ()) -> Part:
         return Part(name, macs / pixels, macs / pixels / total, reach, crossing)
@@ -134,7 +164,21 @@ def describe(chain: Chain) -> Anatomy:
         head=part(_names(head), sum(fact(node).macs for node in head), None),
         blocks=tuple(blocks),
         tail=part(_names(tail), sum(fact(node).macs for node in tail), tail_reach),
+        light_macs=_weights(tail_of(chain, 1, crosses)) / crosses.stride**2,
+        mask_macs=_weights(MaskPredictor(feature_channels(chain, 1, crosses), p=1)) / crosses.stride**2,
+        multiple=crosses.multiple,
     )
+
+
+def tail_of(chain: Chain, count: int, crosses: Interface) -> LightTail:
+    """A light coarse tail after `count` blocks."""
+    channels = feature_channels(chain, count, crosses)
+    return LightTail(channels, chain.example.shape[1], scale=chain.scale, zoom=crosses.zoom)
+
+
+def _weights(module: nn.Module) -> int:
+    """Weights of convolutions: their MACs a pixel. The mask predictor's dynamic kernel is worth less than one."""
+    return sum(weight.numel() for weight in module.parameters() if weight.ndim == 4 and weight.shape[1] > 1)
 
 
 def _crossing(chain: Chain, count: int) -> tuple[str, ...]:

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import copy
-import functools
-import itertools
-import operator
-from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 
+from mga_wrap.cut.family import Block, blocks_of, is_container, largest_closed, largest_family, macs_of
 from mga_wrap.cut.record import record_blocks
 from mga_wrap.cut.trace import Traced, fact, trace_blocks
 from mga_wrap.errors import ArgumentError, CutError
@@ -23,29 +19,6 @@ EXAMPLE_SIZE = (32, 24)
 
 GROWTH = 128
 """How much larger an image is made, to see which sides of a tensor grow with it; a multiple of every usual window."""
-
-
-@dataclass(frozen=True)
-class Block:
-    """One link of the chain: nodes[0] is a call of the block's module, nodes[-1] its value for the next one."""
-
-    name: str
-    nodes: tuple[fx.Node, ...]
-
-    @property
-    def start(self) -> fx.Node:
-        """The call of the block's module."""
-        return self.nodes[0]
-
-    @property
-    def end(self) -> fx.Node:
-        """The node whose value goes to the next block."""
-        return self.nodes[-1]
-
-    @property
-    def macs(self) -> int:
-        """MACs of the block on the example."""
-        return sum(fact(node).macs for node in self.nodes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +33,7 @@ class Chain:
     """Dotted names of the modules that the graph looks into."""
     sized: bool
     """The graph holds for the example's shape alone, see `record_blocks`."""
+    _at: dict[tuple[int, ...], Chain] = field(default_factory=dict)
 
     @property
     def lr(self) -> fx.Node:
@@ -83,9 +57,13 @@ class Chain:
         Raises:
             CutError: the network does not take this shape, or its forward takes another way there.
         """
-        return Template.of(self, hollow=False).chain(shape) if self.sized else self
+        if not self.sized:
+            return self
+        if shape not in self._at:
+            self._at[shape] = Template.of(self, hollow=False).chain(shape)
+        return self._at[shape]
 
-    @functools.cached_property
+    @property
     def grown(self) -> tuple[Chain, Chain, Chain]:
         """The chain for an image that is higher by `GROWTH`, one that is wider, and one image more."""
         batch, channels, height, width = self.example.shape
@@ -131,7 +109,7 @@ class Template:
                 f"for an image of {tuple(shape)} {self.name} calls other blocks than for the example; expected the "
                 "same chain at every size"
             )
-        return Chain(self.name, traced, _spans(traced, calls), lr, self.opened, sized=True)
+        return Chain(self.name, traced, blocks_of(traced, calls), lr, self.opened, sized=True)
 
 
 def _hollow(model: nn.Module, dtype: torch.dtype) -> nn.Module:
@@ -181,32 +159,11 @@ def find_chain(model: nn.Module, *, example: Tensor | None = None, sized: bool |
         raise ArgumentError(f"got example of type {type(example).__name__}; expected a tensor (B, 3, H, W)")
     traced, family, opened = _open_until_chain(model, example, sized)
     chain = Chain(
-        name=type(model).__name__, traced=traced, blocks=_spans(traced, family), example=example, opened=opened,
+        name=type(model).__name__, traced=traced, blocks=blocks_of(traced, family), example=example, opened=opened,
         sized=sized,
     )  # fmt: skip
     _check_image(chain)
     return chain
-
-
-def ancestors(node: fx.Node) -> set[fx.Node]:
-    """Every node that a node's value depends on."""
-    return _reach([node], lambda n: n.all_input_nodes)
-
-
-def descendants(nodes: Iterable[fx.Node]) -> set[fx.Node]:
-    """Every node whose value depends on one of the given."""
-    return _reach(nodes, lambda n: n.users)
-
-
-def _reach(nodes: Iterable[fx.Node], step: Callable[[fx.Node], Iterable[fx.Node]]) -> set[fx.Node]:
-    found: set[fx.Node] = set()
-    queue = list(nodes)
-    while queue:
-        for node in step(queue.pop()):
-            if node not in found:
-                found.add(node)
-                queue.append(node)
-    return found
 
 
 def _refuse_wrappers(model: nn.Module) -> None:
@@ -236,134 +193,16 @@ def _open_until_chain(
     opened: frozenset[str] = frozenset()
     while True:
         traced = (record_blocks if sized else trace_blocks)(model, example, opened=opened)
-        family = _largest_family(traced)
-        closed = _largest_closed(traced, family)
+        family = largest_family(traced)
+        closed = largest_closed(traced, family)
         if closed is None:
             break
-        if family and _macs(family) >= fact(closed).macs and not _is_container(traced, closed):
+        if family and macs_of(family) >= fact(closed).macs and not is_container(traced, closed):
             break
         opened |= {str(closed.target)}
     if not family:
         raise CutError(_no_chain(model, traced))
     return traced, family, opened
-
-
-def _largest_family(traced: Traced) -> list[fx.Node]:
-    """The calls of like modules in a chain with the most MACs: at least two of them, or none.
-
-    Those behind an upsampler come last: they may have more MACs than a light body, but belong to the tail.
-    """
-    families: dict[Hashable, list[fx.Node]] = defaultdict(list)
-    for node in traced.graph.nodes:
-        if node.op == "call_module" and fact(node).macs and _keeps_shape(node):
-            families[_kind(traced, node)].append(node)
-    chains = [chain for family in families.values() if len(chain := _in_chain(family)) > 1]
-    return max(chains, key=lambda chain: (not _enlarged(traced, chain[0]), _macs(chain)), default=[])
-
-
-def _keeps_shape(node: fx.Node) -> bool:
-    source = node.args[0] if node.args else None
-    return isinstance(source, fx.Node) and fact(source).shape == fact(_value(node)).shape is not None
-
-
-def _value(node: fx.Node) -> fx.Node:
-    """What a call hands on: its tensor, or of several the first."""
-    if fact(node).shape is not None:
-        return node
-    first = (user for user in node.users if user.target is operator.getitem and user.args[1] == 0)
-    return next(first, node)
-
-
-def _enlarged(traced: Traced, node: fx.Node) -> bool:
-    """The node works behind an upsampler (a body may pad the image, but not to twice its size)."""
-    lr = next(iter(traced.graph.nodes))
-    shape = _shape(_value(node))
-    return len(shape) == 4 and min(shape[-2:]) >= 2 * max(_shape(lr)[-2:])
-
-
-def _kind(traced: Traced, node: fx.Node) -> Hashable:
-    """What makes two calls alike: the module's class and the shape; for containers and layers also what is inside."""
-    module = traced.module(node)
-    inside: tuple[Hashable, ...] = ()
-    if isinstance(module, nn.Sequential):
-        inside = tuple(type(child).__qualname__ for child in module)
-    elif not _has_children(module):
-        inside = tuple(tuple(p.shape) for p in module.parameters())
-    return type(module), inside, fact(_value(node)).shape
-
-
-def _in_chain(family: list[fx.Node]) -> list[fx.Node]:
-    """The calls of a family that each depend on the one before."""
-    chain: list[fx.Node] = []
-    for node in family:
-        if not chain or chain[-1] in ancestors(node):
-            chain.append(node)
-    return chain
-
-
-def _largest_closed(traced: Traced, family: list[fx.Node]) -> fx.Node | None:
-    """The next call, outside the family, of a module to open: containers first, then the one with the most MACs."""
-    closed = [
-        node
-        for node in traced.graph.nodes
-        if node.op == "call_module" and node not in family and _has_children(traced.module(node))
-    ]
-    return max(closed, key=lambda node: (bool(family) and _is_container(traced, node), fact(node).macs), default=None)
-
-
-def _is_container(traced: Traced, node: fx.Node) -> bool:
-    """An nn.Sequential holds nothing back: it is opened wherever it is no block."""
-    return isinstance(traced.module(node), nn.Sequential)
-
-
-def _has_children(module: nn.Module) -> bool:
-    return next(module.children(), None) is not None
-
-
-def _macs(nodes: Iterable[fx.Node]) -> int:
-    return sum(fact(node).macs for node in nodes)
-
-
-def _spans(traced: Traced, family: list[fx.Node]) -> tuple[Block, ...]:
-    """Give each block the nodes on its way to the next one (an activation, a residual addition)."""
-    gaps = [_between(one, two) for one, two in itertools.pairwise(family)]
-    gaps.append(_like(traced, family[-1], gaps[-1]))
-    blocks: list[Block] = []
-    seen: dict[str, int] = defaultdict(int)
-    for node, gap in zip(family, gaps, strict=True):
-        name = str(node.target)
-        seen[name] += 1
-        value = () if _value(node) in (node, *gap) else (_value(node),)
-        nodes = (node, *value, *gap)
-        blocks.append(Block(name=name if seen[name] == 1 else f"{name}@{seen[name]}", nodes=nodes))
-    return tuple(blocks)
-
-
-def _between(one: fx.Node, two: fx.Node) -> tuple[fx.Node, ...]:
-    before = ancestors(two)
-    between = descendants([one]) & before
-    return tuple(node for node in one.graph.nodes if node in between)
-
-
-def _like(traced: Traced, last: fx.Node, gap: tuple[fx.Node, ...]) -> tuple[fx.Node, ...]:
-    """After the last block: the nodes that do what the gap before it does."""
-    found: list[fx.Node] = []
-    node = last
-    for model_node in gap:
-        alike = [user for user in node.users if _same_step(traced, user, model_node)]
-        if not alike:
-            break
-        node = alike[0]
-        found.append(node)
-    return tuple(found)
-
-
-def _same_step(traced: Traced, one: fx.Node, two: fx.Node) -> bool:
-    if one.op != two.op or fact(one).shape != fact(two).shape:
-        return False
-    if one.op == "call_module":
-        return type(traced.module(one)) is type(traced.module(two))
-    return one.target == two.target
 
 
 def _check_image(chain: Chain) -> None:

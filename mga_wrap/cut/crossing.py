@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from torch import fx
 
-from mga_wrap.cut.chain import GROWTH, Chain, ancestors, descendants
-from mga_wrap.cut.trace import fact
+from mga_wrap.cut.chain import GROWTH, Chain
+from mga_wrap.cut.trace import ancestors, descendants, fact
 from mga_wrap.errors import CutError
 from mga_wrap.nets.layouts import AN_IMAGE, SHARED, Layout
 

@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from mga_wrap.cut.chain import Block, Chain, ancestors
-from mga_wrap.cut.trace import GraphRun, Traced, fact, unchanged
+from mga_wrap.cut.chain import Chain
+from mga_wrap.cut.family import Block
+from mga_wrap.cut.trace import GraphRun, Traced, ancestors, fact, unchanged
 from mga_wrap.errors import CutError
 
 Env = dict[fx.Node, fx.Node]

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-from mga_wrap.cut.chain import Chain, descendants
-from mga_wrap.cut.crossing import interface, map_size
-from mga_wrap.cut.trace import GraphRun, Traced, unchanged
-from mga_wrap.nets.layouts import Layout, to_map
+from mga_wrap.cut.chain import Chain
+from mga_wrap.cut.crossing import Interface, interface, map_size
+from mga_wrap.cut.trace import GraphRun, Traced, descendants, unchanged
+from mga_wrap.nets.layouts import to_map
 
 SIZES = (48, 112)
 """Sides of the maps on which a NaN is let loose: the second only if the first was too small."""
@@ -39,7 +39,7 @@ def reaches(chain: Chain) -> tuple[list[int | None], int | None]:
     blocks: list[int | None] = [None] * len(chain.blocks)
     tail: int | None = None
     pending = {*range(len(blocks)), -1}
-    layout = interface(chain, 1).crossing[0].layout
+    crosses = interface(chain, 1)
     for size in SIZES:
         chain, kept = _run(chain, size)
         for number in sorted(pending):
@@ -51,7 +51,7 @@ def reaches(chain: Chain) -> tuple[list[int | None], int | None]:
             else:
                 block = chain.blocks[number]
                 source, end, nodes = _input_of(block.start), block.end, block.nodes
-            reach = _spread(chain, kept, source, end, nodes, layout)
+            reach = _spread(chain, kept, source, end, nodes, crosses)
             if reach is not None:
                 pending.discard(number)
                 if number < 0:
@@ -79,16 +79,22 @@ def _input_of(node: fx.Node) -> fx.Node:
 
 
 def _spread(
-    chain: Chain, kept: dict[fx.Node, Any], source: fx.Node, end: fx.Node, nodes: Iterable[fx.Node], layout: Layout
+    chain: Chain, kept: dict[fx.Node, Any], source: fx.Node, end: fx.Node, nodes: Iterable[fx.Node],
+    crosses: Interface,
 ) -> int | None:  # fmt: skip
     """How far the farthest of three NaNs gets; None if that might be farther than the map shows.
 
-    One in the middle alone would jump over the border, unseen, where a dilation is wide (here: 36 and more).
+    One in the middle alone would jump over the border, unseen, where a dilation is wide (here: 36 and more). Where the
+    network works in windows, it matters where in a window a NaN lies: in its corners, and in those of a shifted one.
     """
     nodes = list(nodes)
+    layout, multiple = crosses.crossing[0].layout, crosses.multiple
     image = chain.example.shape if chain.sized else kept[chain.lr].shape
     height, width = map_size(source, layout, image) if chain.sized else kept[source].shape[-2:]
     places = [(height // 2, width // 2), (height // 4 + 1, width // 4 + 1), (3 * height // 4 + 2, 3 * width // 4 + 2)]
+    if multiple > 1:
+        row, col = (side // 2 // multiple * multiple for side in (height, width))
+        places += [(row + at, col + at) for at in {0, multiple // 2 - 1, multiple // 2, multiple - 1}]
     reach = 0
     for place in places:
         values = dict(kept)

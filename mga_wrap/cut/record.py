@@ -21,7 +21,7 @@ from torch.fx.node import map_aggregate
 from torch.overrides import TorchFunctionMode, is_tensor_method_or_property
 from torch.utils._python_dispatch import _disable_current_modes
 
-from mga_wrap.cut.trace import FACT, Fact, Traced, check_image, counting, fails_on
+from mga_wrap.cut.trace import FACT, Fact, Traced, ancestors, check_image, counting, fails_on
 from mga_wrap.cut.trace import unchanged as _unchanged
 from mga_wrap.errors import CutError
 
@@ -124,6 +124,11 @@ class _Recorder(TorchFunctionMode):
         tensors = _tensors((args, kwargs))
         if not any(id(t) in self._nodes or id(t) in self._names for t in tensors):
             return func(*args, **kwargs)
+        if func.__name__ in _VALUES and any(self._of_image(t) for t in tensors):
+            raise CutError(
+                f"the forward of {type(self._model).__name__} depends on the values of the image ({func.__name__}), "
+                "not on its size alone; move such code into a block of its own"
+            )
         if func.__name__ == "__set__":
             raise CutError(f"the forward assigns to an attribute of a tensor ({func}); write it without")
         inputs = cast(tuple[Any, Any], self._inputs((args, kwargs)))
@@ -134,6 +139,10 @@ class _Recorder(TorchFunctionMode):
         elif _tensors(value):
             self._note(self._call(func, *inputs), value, macs())
         return value
+
+    def _of_image(self, tensor: Tensor) -> bool:
+        node = self._nodes.get(id(tensor))
+        return node is not None and any(n.op == "placeholder" for n in (node, *ancestors(node)))
 
     def _call(self, func: Callable[..., Any], args: Any, kwargs: Any) -> fx.Node:
         if func.__name__ == "__get__":  # a property: x.T
@@ -222,6 +231,9 @@ def _without_pattern(
         return func, (alike, *args[1:]), kwargs
     return func, args, kwargs
 
+
+_VALUES = {"item", "tolist", "numpy", "__bool__", "__int__", "__float__", "__index__", "__array__", "__complex__"}
+"""Functions that make a Python value of a tensor's data."""
 
 _MAKE = {"zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full"}
 """Functions that make a constant in the likeness of a tensor."""

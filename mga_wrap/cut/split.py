@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 from torch import fx, nn
 
-from mga_wrap.cut.chain import Chain, descendants
+from mga_wrap.cut.chain import Chain
 from mga_wrap.cut.crossing import Interface, crossing_nodes, needs, of_maps
 from mga_wrap.cut.graphs import CATS, GraphCopy, Split, base_net, channels_of, refine_graph, size_of
 from mga_wrap.cut.sized import sized_nets
-from mga_wrap.cut.trace import fact
+from mga_wrap.cut.trace import descendants, fact
 from mga_wrap.errors import CutError
 from mga_wrap.nets.trim import TrimConvolutions, TrimTail
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -122,6 +122,27 @@ def trace_blocks(model: nn.Module, example: Tensor, *, opened: frozenset[str] = 
 def fact(node: fx.Node) -> Fact:
     """The node's fact, found when it was traced."""
     return node.meta[FACT]
+
+
+def ancestors(node: fx.Node) -> set[fx.Node]:
+    """Every node that a node's value depends on."""
+    return _reach([node], lambda n: n.all_input_nodes)
+
+
+def descendants(nodes: Iterable[fx.Node]) -> set[fx.Node]:
+    """Every node whose value depends on one of the given."""
+    return _reach(nodes, lambda n: n.users)
+
+
+def _reach(nodes: Iterable[fx.Node], step: Callable[[fx.Node], Iterable[fx.Node]]) -> set[fx.Node]:
+    found: set[fx.Node] = set()
+    queue = list(nodes)
+    while queue:
+        for node in step(queue.pop()):
+            if node not in found:
+                found.add(node)
+                queue.append(node)
+    return found
 
 
 def check_image(model: nn.Module, example: Tensor, result: Any) -> None:

@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 import torch
 from networks import NETWORKS, C, LongSkip, Residual, build, conv
+from sized_networks import build_sized
 from torch import Tensor, nn
 
 import mga_wrap as mga
@@ -64,27 +65,30 @@ def test_hand_counted_macs() -> None:
     assert (anatomy.head.name, anatomy.tail.name) == ("head", "body.4, tail.0")
 
 
-def test_the_cost_formula_is_what_the_cut_network_runs() -> None:
-    """Without a mask predictor, every window inside the image."""
+@pytest.mark.parametrize("coarse_tail", ["copy", "light"])
+def test_the_cost_formula_is_what_the_cut_network_runs(coarse_tail: str) -> None:
+    """Every window inside the image, but for the weights of the mask's dynamic kernel (25 a patch)."""
     model = build("LongSkip", 2)
     anatomy = mga.inspect(model)
-    net = mga.accelerate(model, split_at=1, p=8, halo=2)
+    net = mga.accelerate(model, split_at=1, p=8, halo=2, coarse_tail=coarse_tail)
     for k in (4, 16, 64):
-        macs = net.macs(64, 64, k=k)
-        assert anatomy.cost(1, share=k / 64, p=8, halo=2) == pytest.approx(
-            (macs["base"] + macs["refine"]) / (64 * 64 * anatomy.macs)
-        )
+        macs = net.macs(64, 64, k=k)["total"] - (0 if k == 64 else 25 * 64)
+        cost = anatomy.cost(1, share=k / 64, p=8, halo=2, coarse_tail=coarse_tail)
+        assert cost == pytest.approx(macs / (64 * 64 * anatomy.macs), rel=1e-3)
 
 
 def test_the_cost_by_hand() -> None:
     part = mga.inspect(build("LongSkip", 2)).head
     block, tail = dataclasses.replace(part, macs=10.0), dataclasses.replace(part, macs=20.0)
     anatomy = dataclasses.replace(
-        mga.inspect(build("LongSkip", 2)), head=dataclasses.replace(part, macs=5.0), blocks=(block,) * 4, tail=tail
-    )
+        mga.inspect(build("LongSkip", 2)), head=dataclasses.replace(part, macs=5.0), blocks=(block,) * 4, tail=tail,
+        mask_macs=3.0, light_macs=7.0,
+    )  # fmt: skip
     assert anatomy.macs == 65
-    assert anatomy.cost(3, share=0.5, p=4, halo=1) == pytest.approx((5 + 30 + 20 + 0.5 * 2.25 * (10 + 20)) / 65)
+    assert anatomy.cost(3, share=0.5, p=4, halo=1) == pytest.approx((5 + 30 + 20 + 3 + 0.5 * 2.25 * (10 + 20)) / 65)
     assert anatomy.cost(1, share=0.0, p=16, halo=2) == pytest.approx((5 + 10 + 20) / 65)
+    light = anatomy.cost(3, share=0.5, p=4, halo=1, coarse_tail="light")
+    assert light == pytest.approx((5 + 30 + 7 + 3 + 0.5 * 2.25 * (10 + 20)) / 65)
 
 
 def test_the_halo_that_makes_a_cut_exact() -> None:
@@ -117,11 +121,22 @@ def test_a_look_at_the_whole_map_is_said() -> None:
 def test_a_network_that_is_mostly_tail_has_little_to_give() -> None:
     model = LongSkip(2)
     model.tail = nn.Sequential(conv(C, 64), conv(64, 64), conv(64, 12), nn.PixelShuffle(2))
-    said = "No cut saves anything here: head and tail, which run twice, are most of the network."
+    said = "With a copy of the tail no cut saves anything here: head and tail are most of the network."
     assert said in str(mga.inspect(model))
+    model.tail = nn.Sequential(conv(C, 12), nn.PixelShuffle(2))
+    model.body = nn.Sequential(nn.Conv2d(C, C, 1), nn.Conv2d(C, C, 1), conv(C, C))
+    assert "No cut saves anything here:" in str(mga.inspect(model))
     model = LongSkip(2)
     model.body = nn.Sequential(*[Residual() for _ in range(16)], conv(C, C))
-    assert said not in str(mga.inspect(model))
+    assert "saves anything" not in str(mga.inspect(model))
+
+
+def test_a_network_that_works_in_windows_says_so() -> None:
+    anatomy = mga.inspect(build_sized("WindowAttention", 2))
+    assert anatomy.multiple == 4
+    assert "p + 2 * halo has to be a multiple of 4; for an exact halo p too" in " ".join(str(anatomy).split())
+    assert [block.crossing for block in anatomy.blocks] == [("8 x 1", "8 x 1")] * 3 + [()]
+    assert [anatomy.reach_after(count) % 4 for count in (1, 2, 3)] == [0, 0, 0]
 
 
 def test_render_for_other_patches() -> None:
