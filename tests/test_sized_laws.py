@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 
 import pytest
@@ -145,6 +146,33 @@ def test_plans_are_kept_and_bounded() -> None:
     for width in range(10, 30):
         enlarge(net, image(1, 20, width), k=0)
     assert len(net.base._plans) == PLANS
+
+
+def test_many_threads_make_their_graphs_at_once() -> None:
+    net = copy.deepcopy(accelerated("WindowAttention"))
+    images = [image(1, 12 + number, 20, seed=number) for number in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(lambda lr: enlarge(net, lr, k="dense"), images))
+    for lr, result in zip(images, results, strict=True):
+        assert torch.equal(result, enlarge(original("WindowAttention"), lr))
+
+
+@EVERY
+def test_macs_are_counted_for_any_size(name: str) -> None:
+    net = accelerated(name)
+    macs = net.macs(64, 80, k=5)
+    assert macs["total"] == macs["base"] + macs["mask"] + macs["refine"]
+    dense = net.macs(64, 80, k="dense")
+    assert 0 < macs["refine"] < dense["refine"]
+
+
+@EVERY
+@pytest.mark.parametrize("k", [0.25, "dense"])
+def test_it_exports_for_a_fixed_size(name: str, k: object) -> None:
+    net, lr = copy.deepcopy(accelerated(name)), image(1, 21, 30)
+    program = torch.export.export(net, (lr,), {"k": k}).module()
+    other = image(1, 21, 30, seed=1)
+    torch.testing.assert_close(enlarge(program, other, k=k), enlarge(net, other, k=k), atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize(("p", "halo", "text"), [

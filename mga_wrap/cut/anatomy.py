@@ -30,7 +30,7 @@ class Part:
     share: float
     """MACs over those of the network, 0 to 1."""
     reach: int | None
-    """Receptive field beyond a pixel's own square, in pixels of the feature; None: over the whole map."""
+    """Receptive field beyond a pixel's own square, in pixels of the feature; None: no halo is exact, see `reaches`."""
     crossing: tuple[str, ...] = ()
     """What crosses a cut after this block, as "channels x resolution"; empty for head, tail and last block."""
 
@@ -130,7 +130,10 @@ class Anatomy:
                 f"It works in windows: p + 2 * halo has to be a multiple of {self.multiple}; for an exact halo p too."
             )
         if self.reach_after(len(self.blocks) - 1) is None or any(block.reach is None for block in self.blocks):
-            lines.append("A part looks at the whole map: refined patches differ a little from the original.")
+            lines.append(
+                "none: a part looks at the whole map, or its result depends on where a window begins (a stride inside "
+                "a block): refined patches differ a little from the original."
+            )
         return "\n".join(lines)
 
 
@@ -211,7 +214,7 @@ def _cells(part: Part, prefix: str = "") -> list[str]:
 
 
 def _reach(reach: int | None) -> str:
-    return "whole map" if reach is None else str(reach)
+    return "none" if reach is None else str(reach)
 
 
 def _thousands(macs: float) -> str:

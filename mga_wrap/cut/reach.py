@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,6 +16,9 @@ from mga_wrap.nets.layouts import to_map
 
 SIZES = (48, 112)
 """Sides of the maps on which a NaN is let loose: the second only if the first was too small."""
+
+ALIKE = 1e-5
+"""Results that differ by less, over their standard deviation, differ by rounding."""
 
 
 class _Kept(GraphRun):
@@ -34,7 +38,8 @@ def reaches(chain: Chain) -> tuple[list[int | None], int | None]:
     """The receptive field of each block, and of the tail, as pixels of the feature beyond a pixel's own square.
 
     A value of 2 means: a pixel depends on the 5 x 5 around it. Fields of blocks in a row add up. None: further than
-    could be tried, as with an operation over the whole map, which makes refining patches inexact.
+    could be tried, as with an operation over the whole map; or the result depends on where the map begins, as with a
+    stride inside a block. Both make refining patches inexact.
     """
     blocks: list[int | None] = [None] * len(chain.blocks)
     tail: int | None = None
@@ -51,9 +56,11 @@ def reaches(chain: Chain) -> tuple[list[int | None], int | None]:
             else:
                 block = chain.blocks[number]
                 source, end, nodes = _input_of(block.start), block.end, block.nodes
-            reach = _spread(chain, kept, source, end, nodes, crosses)
+            part = _Part(chain, kept, source, end, list(nodes), crosses)
+            reach = _spread(part)
             if reach is not None:
                 pending.discard(number)
+                reach = None if _depends_on_place(part, reach) else reach
                 if number < 0:
                     tail = reach
                 else:
@@ -78,43 +85,82 @@ def _input_of(node: fx.Node) -> fx.Node:
     return node.all_input_nodes[0]
 
 
-def _spread(
-    chain: Chain, kept: dict[fx.Node, Any], source: fx.Node, end: fx.Node, nodes: Iterable[fx.Node],
-    crosses: Interface,
-) -> int | None:  # fmt: skip
+@dataclass(frozen=True)
+class _Part:
+    """A stretch of the network, and the tensors that it had when the network was run."""
+
+    chain: Chain
+    kept: dict[fx.Node, Any]
+    source: fx.Node
+    end: fx.Node
+    nodes: list[fx.Node]
+    crosses: Interface
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the source as a map."""
+        image = self.kept[self.chain.lr].shape
+        if self.chain.sized:
+            return map_size(self.source, self.crosses.crossing[0].layout, image)
+        height, width = self.kept[self.source].shape[-2:]
+        return height, width
+
+    def as_map(self, value: Tensor) -> Tensor:
+        """A view of a tensor that lies as the feature does; any other as it is."""
+        layout = self.crosses.crossing[0].layout
+        alike = self.kept[self.source]
+        return to_map(value, layout, *self.size) if value.shape[1:] == alike.shape[1:] else value
+
+    def again(self, values: dict[fx.Node, Any]) -> Tensor:
+        """The end's value, as a map, when the nodes are run again on other values."""
+        run = GraphRun(self.chain.traced)
+        values = {**self.kept, **values}
+        with torch.no_grad(), unchanged(self.chain.traced.model):
+            for node in self.nodes:
+                args, kwargs = fx.node.map_arg((node.args, node.kwargs), lambda n: _fresh(values[n]))
+                values[node] = getattr(run, node.op)(node.target, args, kwargs)
+        return self.as_map(values[self.end])
+
+
+def _spread(part: _Part) -> int | None:
     """How far the farthest of three NaNs gets; None if that might be farther than the map shows.
 
     One in the middle alone would jump over the border, unseen, where a dilation is wide (here: 36 and more). Where the
     network works in windows, it matters where in a window a NaN lies: in its corners, and in those of a shifted one.
     """
-    nodes = list(nodes)
-    layout, multiple = crosses.crossing[0].layout, crosses.multiple
-    image = chain.example.shape if chain.sized else kept[chain.lr].shape
-    height, width = map_size(source, layout, image) if chain.sized else kept[source].shape[-2:]
+    height, width = part.size
     places = [(height // 2, width // 2), (height // 4 + 1, width // 4 + 1), (3 * height // 4 + 2, 3 * width // 4 + 2)]
-    if multiple > 1:
+    if (multiple := part.crosses.multiple) > 1:
         row, col = (side // 2 // multiple * multiple for side in (height, width))
         places += [(row + at, col + at) for at in {0, multiple // 2 - 1, multiple // 2, multiple - 1}]
     reach = 0
     for place in places:
-        values = dict(kept)
-        values[source] = kept[source].clone()
-        to_map(values[source], layout, height, width)[..., place[0], place[1]] = torch.nan  # a view
-        value = _again(chain, values, end, nodes)
-        if end is not chain.sr:
-            value = to_map(value, layout, height, width)
-        reach = max(reach, _distance(value, width, place))
+        value = part.kept[part.source].clone()
+        part.as_map(value)[..., place[0], place[1]] = torch.nan  # through the view
+        reach = max(reach, _distance(part.again({part.source: value}), width, place))
     return reach if reach < (min(height, width) - 1) // 2 else None
 
 
-def _again(chain: Chain, values: dict[fx.Node, Any], end: fx.Node, nodes: list[fx.Node]) -> Tensor:
-    """The end's value when the nodes are run again."""
-    run = GraphRun(chain.traced)
-    with torch.no_grad(), unchanged(chain.traced.model):
-        for node in nodes:
-            args, kwargs = fx.node.map_arg((node.args, node.kwargs), lambda n: _fresh(values[n]))
-            values[node] = getattr(run, node.op)(node.target, args, kwargs)
-    return values[end]
+def _depends_on_place(part: _Part, reach: int) -> bool:
+    """Whether a map that lies one pixel (or one window of the network's) further on gives another result there."""
+    (height, width), step = part.size, part.crosses.multiple
+    outside = {source for node in part.nodes for source in node.all_input_nodes} - set(part.nodes)
+    moved = {}
+    for node in outside:
+        value = part.kept[node]
+        if isinstance(value, Tensor):
+            value = value.clone()
+            view = part.as_map(value)
+            if view.ndim == 4 and view.shape[-2] % height == 0 and view.shape[-1] % width == 0:
+                by = step * (view.shape[-2] // height)
+                view.copy_(view.roll((by, by), (-2, -1)))
+            moved[node] = value
+    expected = part.again({})  # not what was kept: blocks may write in place, and here they write into copies
+    ratio = max(1, expected.shape[-1] // width)
+    inside = slice((reach + step) * ratio, -(reach + step) * ratio)
+    expected = expected.roll((step * ratio, step * ratio), (-2, -1))[..., inside, inside]
+    difference = part.again(moved)[..., inside, inside] - expected
+    return difference.numel() > 0 and bool(difference.abs().max() > ALIKE * expected.std())
 
 
 def _distance(value: Tensor, width: int, at: tuple[int, int]) -> int:

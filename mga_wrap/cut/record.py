@@ -25,6 +25,9 @@ from mga_wrap.cut.trace import FACT, Fact, Traced, ancestors, check_image, count
 from mga_wrap.cut.trace import unchanged as _unchanged
 from mga_wrap.errors import CutError
 
+_ONE_AT_A_TIME = threading.RLock()
+"""Two threads that trace would take each other's replacement of `nn.Module.__call__` for the original."""
+
 CONSTANT = "_mga_constant{}"
 """Names of tensors that a forward makes itself, like the attention mask for a size."""
 
@@ -68,7 +71,7 @@ def record_blocks(
 def _record(
     model: nn.Module, lr: Tensor, opened: frozenset[str], skipped: frozenset[str], *, fake: bool, facts: bool
 ) -> Traced:  # fmt: skip
-    with _disable_current_modes(), torch.no_grad(), _unchanged(model):
+    with _ONE_AT_A_TIME, _disable_current_modes(), torch.no_grad(), _unchanged(model):
         mode = FakeTensorMode(allow_non_fake_inputs=True) if fake else None
         recorder = _Recorder(model, mode, skipped, facts=facts)
         image = mode.from_tensor(lr) if mode else lr.clone()

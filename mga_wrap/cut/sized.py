@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, fx, nn
+from torch.utils._python_dispatch import _disable_current_modes
 
 from mga_wrap.cut.chain import Chain, Template
 from mga_wrap.cut.crossing import Interface, crossing_nodes, map_size
@@ -121,7 +122,8 @@ class SizedNet(nn.Module):
             if known in self._plans:
                 self._plans.move_to_end(known)
                 return self._plans[known]
-        with torch.inference_mode(False), torch.no_grad():
+        # Out of the modes of torch.export too: the plan's constants are compared by value.
+        with _disable_current_modes(), torch.inference_mode(False), torch.no_grad():
             image = torch.empty(lr.shape, dtype=lr.dtype)
             plan = self.blueprint.plan(image)
             more = self.blueprint.plan(torch.empty(lr.shape[0] + 1, *lr.shape[1:], dtype=lr.dtype))

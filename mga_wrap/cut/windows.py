@@ -42,8 +42,8 @@ def halo_of(halo: Halo | None, *, p: int, style: Style, crosses: Interface, reac
     if halo == "exact":
         if reach is None:
             raise CutError(
-                "halo='exact' needs a receptive field, but a part of the network looks at the whole map (or further "
-                "than could be measured); give a number of pixels"
+                "got halo='exact'; no halo makes refined patches exact here, since a part of the network looks at the "
+                "whole map, or depends on where a window begins; give a number of pixels"
             )
         if p % multiple:
             raise CutError(

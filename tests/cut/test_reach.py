@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from networks import C, LongSkip, build, conv
+from networks import C, LongSkip, Residual, build, conv
+from sized_networks import build_sized
 from torch import Tensor, nn
+from torch.nn import functional as F
 
+import mga_wrap as mga
 from mga_wrap.cut.chain import find_chain
 from mga_wrap.cut.reach import reaches
 
@@ -98,3 +101,31 @@ def test_an_uneven_kernel_counts_its_longer_side() -> None:
 def test_it_is_the_same_in_double_and_half() -> None:
     for dtype in (torch.float64, torch.bfloat16):
         assert reaches(find_chain(build("LongSkip", 2).to(dtype))) == BY_HAND["LongSkip"]
+
+
+class Strided(Residual):
+    """Attention from a map of half the resolution, as in RFDN: its pixels depend on where the map begins."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight = F.interpolate(self.conv1(x)[..., ::2, ::2], size=x.shape[2:], mode="bilinear")
+        return x + self.conv2(x) * weight.sigmoid()
+
+
+@pytest.mark.parametrize("block", [Strided, Residual])
+def test_a_stride_inside_a_block_has_no_exact_halo(block: type[nn.Module]) -> None:
+    model = LongSkip(2).eval()
+    model.body = nn.Sequential(*[block() for _ in range(3)], conv(C, C))
+    blocks, tail = reaches(find_chain(model))
+    assert blocks == [None] * 3 if block is Strided else [2] * 3
+    assert tail == 2
+
+
+def test_the_published_attention_has_no_exact_halo() -> None:
+    """Its first block; with random weights the others' features are all but flat."""
+    assert reaches(find_chain(mga.create_backbone("rfdn", scale=2)))[0][0] is None
+
+
+def test_windows_are_moved_as_a_whole() -> None:
+    """Attention in windows depends on where a map begins, but not on which of its windows comes first."""
+    blocks, _ = reaches(find_chain(build_sized("WindowAttention", 2)))
+    assert blocks == [3, 3, 3, 3]
