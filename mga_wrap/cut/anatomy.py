@@ -138,6 +138,8 @@ class Anatomy:
 
 
 TAILS = ("copy", "light")
+LIGHT = 0.5
+"""MACs of a light coarse tail, at most, over those of the network's own (but see `LightTail`, which has a least)."""
 SHARES = (0.1, 0.25, 0.5)
 
 
@@ -174,9 +176,12 @@ def describe(chain: Chain) -> Anatomy:
 
 
 def tail_of(chain: Chain, count: int, crosses: Interface) -> LightTail:
-    """A light coarse tail after `count` blocks."""
+    """A light coarse tail after `count` blocks, for at most `LIGHT` of the MACs of the network's own."""
     channels = feature_channels(chain, count, crosses)
-    return LightTail(channels, chain.example.shape[1], scale=chain.scale, zoom=crosses.zoom)
+    own = sum(fact(node).macs for node in descendants([chain.blocks[-1].end]) if node.op != "output")
+    batch, image_channels, height, width = chain.example.shape
+    budget = LIGHT * own * crosses.stride**2 / (batch * height * width)
+    return LightTail(channels, image_channels, scale=chain.scale, zoom=crosses.zoom, budget=budget)
 
 
 def _weights(module: nn.Module) -> int:

@@ -6,26 +6,35 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+DEPTH = 6
+"""Most 3x3 convolutions before the last: each one more brings less."""
+
 
 class LightTail(nn.Module):
-    """Two 3x3 convolutions and a PixelShuffle, added to the image enlarged by bilinear interpolation.
+    """3x3 convolutions with skips and a PixelShuffle, added to the image enlarged by bilinear interpolation.
 
-    The second convolution sees the feature beside what the first makes of it, so that it alone, which is linear, can be
-    fitted by least squares (`mga_wrap.fit_coarse_tail`). Until then it is zero, and the coarse image is bilinear.
+    All but the last keep the resolution of the feature. The last convolution sees the feature beside what the others
+    make of it, so that it alone, which is linear, can be fitted by least squares (`mga_wrap.fit_coarse_tail`). Until
+    then it is zero, and the coarse image is bilinear.
 
     Args:
         channels: C of the feature.
         image_channels: of lr and sr.
         scale: sides of sr over sides of lr.
         zoom: sides of sr over sides of the feature.
+        budget: MACs a pixel of the feature that the tail may take. It has as many convolutions as fit, at most
+            `DEPTH`; where not even one fits, it has one of half the channels.
     """
 
-    def __init__(self, channels: int, image_channels: int, *, scale: int, zoom: int) -> None:
+    def __init__(self, channels: int, image_channels: int, *, scale: int, zoom: int, budget: float = 0) -> None:
         super().__init__()
         self.scale, self.zoom = scale, zoom
-        hidden = max(1, channels // 2)
+        out = image_channels * zoom**2
+        fitting = min(int((budget - 9 * 2 * channels * out) // (9 * channels**2)), DEPTH)
+        hidden = channels if fitting > 0 else max(1, channels // 2)
         self.first = nn.Conv2d(channels, hidden, 3, padding=1)
-        self.last = nn.Conv2d(channels + hidden, image_channels * zoom**2, 3, padding=1)
+        self.more = nn.ModuleList([nn.Conv2d(hidden, hidden, 3, padding=1) for _ in range(fitting - 1)])
+        self.last = nn.Conv2d(channels + hidden, out, 3, padding=1)
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]
 
@@ -36,5 +45,8 @@ class LightTail(nn.Module):
         return image + detail[..., : image.shape[-2], : image.shape[-1]]  # a padded feature reaches further
 
     def widened(self, feature: Tensor) -> Tensor:
-        """(B, C, h, w) -> (B, C + C // 2, h, w): what the second convolution sees."""
-        return torch.cat([feature, F.leaky_relu(self.first(feature), 0.1)], dim=1)
+        """(B, C, h, w) -> (B, C + hidden, h, w): what the last convolution sees."""
+        x = F.leaky_relu(self.first(feature), 0.1)
+        for conv in self.more:
+            x = x + F.leaky_relu(conv(x), 0.1)
+        return torch.cat([feature, x], dim=1)

@@ -11,12 +11,28 @@ from torch.nn import functional as F
 import mga_wrap as mga
 from mga_wrap.nets.light import LightTail
 
+CONV, LAST = 9 * 8 * 8, 9 * 16 * 12
+"""MACs a pixel of a tail's convolutions for 8 channels and a zoom of 2."""
+
 
 @pytest.mark.parametrize(("scale", "zoom", "feature"), [(2, 2, (7, 9)), (3, 3, (8, 16)), (4, 8, (4, 5))])
 def test_it_starts_as_a_bilinear_image(scale: int, zoom: int, feature: tuple[int, int]) -> None:
     tail, lr = LightTail(8, 3, scale=scale, zoom=zoom), torch.rand(2, 3, 7, 9)
     coarse = tail(torch.rand(2, 8, *feature), lr)
     assert torch.equal(coarse, F.interpolate(lr, scale_factor=scale, mode="bilinear"))
+
+
+@pytest.mark.parametrize(("budget", "hidden", "convolutions"), [
+    (0, 4, 1), (CONV + LAST - 1, 4, 1), (CONV + LAST, 8, 1), (3 * CONV + LAST, 8, 3), (1e9, 8, 6),
+])  # fmt: skip
+def test_it_has_as_many_convolutions_as_its_budget_pays_for(budget: float, hidden: int, convolutions: int) -> None:
+    tail = LightTail(8, 3, scale=2, zoom=2, budget=budget)
+    assert tail.first.out_channels == hidden
+    assert 1 + len(tail.more) == convolutions
+    weights = sum(weight.numel() for weight in tail.parameters() if weight.ndim == 4)
+    assert hidden == 4 or weights <= budget
+    torch.nn.init.normal_(tail.last.weight)
+    assert tail(torch.rand(1, 8, 5, 6), torch.rand(1, 3, 5, 6)).shape == (1, 3, 10, 12)
 
 
 @pytest.mark.parametrize(
