@@ -1,0 +1,95 @@
+"""What the commands that measure a folder share: their options, the loop over pictures, and the files they write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from mga_wrap.cli.shared import progress_bar, say_error
+from mga_wrap.errors import MGAError
+
+if TYPE_CHECKING:
+    from mga_wrap.measure.pairs import Pair
+    from mga_wrap.measure.partial import Partial, Record
+    from mga_wrap.measure.report import Grid
+
+Data = Annotated[Path, typer.Option(help="Folder of HR pictures.")]
+LowRes = Annotated[
+    Path | None,
+    typer.Option("--lr", help="Folder of LR pictures (baby.png, babyx4.png). Default: made by exact bicubic."),
+]
+DataScale = Annotated[int, typer.Option(help="How many times a side is reduced and enlarged again.")]
+Crop = Annotated[
+    int | None,
+    typer.Option(help="Crop HR to multiples of this.", show_default="4 * scale; the scale with --lr"),
+]
+Csv = Annotated[Path | None, typer.Option(help="Also write every row to this file.")]
+Json = Annotated[Path | None, typer.Option(help="Also write rows, means and settings to this file.")]
+Markdown = Annotated[Path | None, typer.Option(help="Also write the tables to this file.")]
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The files that are asked for."""
+
+    csv: Path | None
+    json: Path | None
+    markdown: Path | None
+    plots: Sequence[Path] = ()
+
+    @property
+    def first(self) -> Path | None:
+        """The one beside which unfinished work is kept."""
+        return next((path for path in (self.csv, self.json, self.markdown, *self.plots) if path is not None), None)
+
+    def write(self, rows: Sequence[Record], *, document: Mapping[str, Any], grids: Sequence[Grid]) -> None:
+        """Print the tables and write the files."""
+        from mga_wrap.measure.report import write_csv, write_json, write_markdown
+
+        for grid in grids:
+            Console().print(grid.for_terminal())
+        if self.csv is not None:
+            write_csv(rows, self.csv)
+        if self.json is not None:
+            write_json(document, self.json)
+        if self.markdown is not None:
+            write_markdown(grids, self.markdown)
+
+
+def each_picture(
+    pairs: Sequence[Pair], measure: Callable[[Pair], list[Record]], *, kept: Partial
+) -> tuple[list[Record], int]:
+    """The rows of every picture, and how many pictures failed; each of those is told in one line at the end.
+
+    What `kept` has is not measured again.
+    """
+    rows: list[Record] = []
+    failures: list[tuple[Pair, BaseException]] = []
+    with progress_bar() as progress:
+        for pair in progress.track(pairs, description="measuring"):
+            found = kept.get(pair.stamp)
+            if found is None:
+                try:
+                    found = measure(pair)
+                except (MGAError, MemoryError) as error:
+                    failures.append((pair, error))
+                    continue
+                kept.add(pair.stamp, found)
+            rows += found
+    for pair, reason in failures:
+        say_error(reason, about=pair.hr)
+    return rows, len(failures)
+
+
+def finish(failures: int, *, of: int, kept: Partial) -> None:
+    """Forget the unfinished work, and exit with 1 if pictures failed."""
+    kept.finish()
+    if failures:
+        if failures < of:
+            typer.echo(f"{failures} of {of} pictures could not be measured; the means are over the others", err=True)
+        raise typer.Exit(1)
