@@ -76,7 +76,7 @@ def _draw(axes: Axes, averages: Sequence[Row], *, cost: str) -> None:
         if row.variant in ("M", ""):
             curves.setdefault(row.p, []).append(row)
     for colour, (p, of_p) in zip(_COLOURS * len(curves), curves.items(), strict=False):
-        of_p.sort(key=lambda row: _cost(row, cost))
+        of_p.sort(key=lambda row: row.psnr_y if row.macs is None else row.macs)  # along k, whatever the clock says
         x, y = [_cost(row, cost) for row in of_p], [row.psnr_y for row in of_p]
         axes.plot(x, y, "-o", color=colour, markersize=3.5, linewidth=1.3, label="M" if p is None else f"M, p = {p}")
         for row in of_p:

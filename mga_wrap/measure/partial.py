@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from mga_wrap.errors import ImageError
+from mga_wrap.files import whole_file
 from mga_wrap.nets.mga import MGANet
 
 Record = dict[str, Any]
@@ -35,7 +38,7 @@ class Partial:
         lines = _lines(self.path)
         if lines and lines[0] == {"identity": identity}:
             self._done = {line["picture"]: line["rows"] for line in lines[1:]}
-        _write(self.path, [{"identity": identity}, *(_line(*item) for item in self._done.items())], mode="w")
+        _begin(self.path, [{"identity": identity}, *(_line(*item) for item in self._done.items())])
 
     def __len__(self) -> int:
         """Pictures that are done."""
@@ -49,7 +52,7 @@ class Partial:
         """Keep the rows of a picture; on the disk when this returns."""
         self._done[picture] = rows
         if self.path is not None:
-            _write(self.path, [_line(picture, rows)], mode="a")
+            _append(self.path, _line(picture, rows))
 
     def finish(self) -> None:
         """Remove the file: the output holds it all."""
@@ -85,12 +88,22 @@ def _lines(path: Path) -> list[Any]:
     return found
 
 
-def _write(path: Path, records: list[Any], *, mode: str) -> None:
+def _begin(path: Path, records: list[Any]) -> None:
+    """Write the file anew; a kill meanwhile leaves the old one."""
+    with _told(path), whole_file(path) as part:
+        part.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
+
+
+def _append(path: Path, record: Any) -> None:
+    with _told(path), path.open("a", encoding="utf-8") as handle:
+        handle.write(json.dumps(record) + "\n")
+        handle.flush()
+        os.fsync(handle.fileno())
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open(mode, encoding="utf-8") as handle:
-            handle.writelines(json.dumps(record) + "\n" for record in records)
-            handle.flush()
-            os.fsync(handle.fileno())
+        yield
     except OSError as error:
         raise ImageError(f"cannot write {path}: {error.strerror}; choose another folder for the output") from error

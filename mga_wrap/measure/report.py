@@ -33,7 +33,8 @@ class Grid:
         """A rich table; the first column is flush left, the others are numbers."""
         table = Table(title=escape(self.title), caption=escape("\n".join(self.notes)) or None, caption_justify="left")
         for number, column in enumerate(self.columns):
-            table.add_column(escape(column), justify="right" if number else "left")
+            how: Any = {"justify": "right"} if number else {"no_wrap": True}
+            table.add_column(escape(column), overflow="fold", **how)  # never an ellipsis in place of a figure
         for number, line in enumerate(self.lines):
             if self.last and number == len(self.lines) - self.last:
                 table.add_section()
