@@ -18,6 +18,8 @@ from mga_wrap.measure.pairs import as_bytes
 from mga_wrap.measure.settings import label
 from mga_wrap.nets.mga import Amount, MGANet, MGATrace
 
+Ink = tuple[int, int, int]
+
 WIDTH = 1720
 """Of a figure, pixels: a page's width of 7.2 inches at 240 dpi."""
 _MARGIN, _GAP = 24, 18
@@ -57,8 +59,8 @@ class Figure:
         top = _MARGIN + round(_TITLE * _LEADING) + _GAP // 2
         height = top + sum(row.height for row in rows) + _GAP + _MARGIN
         sheet = Image.new("RGB", (WIDTH, height), _PAPER)
-        font = _fitting(self.title, WIDTH - 2 * _MARGIN, _TITLE)
-        ImageDraw.Draw(sheet).text((_MARGIN, _MARGIN), self.title, fill=_INK, font=font, anchor="la")
+        draw, room = ImageDraw.Draw(sheet), WIDTH - 2 * _MARGIN
+        _write(draw, (_MARGIN, _MARGIN), self.title, width=room, size=_TITLE, ink=_INK, anchor="la")
         for row in rows:
             sheet.paste(row, (_MARGIN, top))
             top += row.height + _GAP
@@ -162,7 +164,7 @@ def _row(panels: Sequence[Panel], *, tallest: float) -> Image.Image:
         row.paste(image, (left + (width - image.width) // 2, 0))
         for place, (text, ink) in enumerate(((panel.name, _INK), (panel.value, _SOFT))):
             at = left + width // 2, height + _GAP // 2 + round(place * _TEXT * _LEADING)
-            draw.text(at, text, fill=ink, font=_fitting(text, width, _TEXT), anchor="ma")
+            _write(draw, at, text, width=width, size=_TEXT, ink=ink, anchor="ma")
     return row
 
 
@@ -174,10 +176,16 @@ def _resized(picture: np.ndarray, width: int, tallest: int) -> Image.Image:
     return Image.fromarray(picture).resize(size, how)
 
 
-def _fitting(text: str, width: int, size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """A font in which the text is no wider than there is room."""
+def _write(
+    draw: ImageDraw.ImageDraw, at: tuple[int, int], text: str, *, width: int, size: int, ink: Ink, anchor: str
+) -> None:
+    """Write a line no wider than there is room: in a smaller font, and shortened if that is not enough."""
     font = ImageFont.load_default(size)
     while size > _SMALLEST and font.getlength(text) > width:
         size -= 1
         font = ImageFont.load_default(size)
-    return font
+    if font.getlength(text) > width:
+        while text and font.getlength(text + "...") > width:
+            text = text[:-1]
+        text += "..."
+    draw.text(at, text, fill=ink, font=font, anchor=anchor)
