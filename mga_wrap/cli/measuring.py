@@ -51,8 +51,10 @@ class Outputs:
         """Print the tables and write the files."""
         from mga_wrap.measure.report import write_csv, write_json, write_markdown
 
+        console = Console()
         for grid in grids:
-            Console().print(grid.for_terminal())
+            for table in grid.for_terminal(console.width):
+                console.print(table)
         if self.csv is not None:
             write_csv(rows, self.csv)
         if self.json is not None:

@@ -14,6 +14,7 @@ from mga_wrap.measure.settings import label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.patheffects import AbstractPathEffect
 
 SUFFIXES = (".png", ".svg", ".pdf")
 _STYLE: dict[Any, Any] = {
@@ -21,7 +22,7 @@ _STYLE: dict[Any, Any] = {
     "grid.linewidth": 0.6, "svg.fonttype": "none", "svg.hashsalt": "mga-wrap",
 }  # fmt: skip
 _COLOURS = ("#22559c", "#c8503c", "#3a8f6a", "#8a5aa8", "#b8860b")
-_MARKS = {"B": ("o", "#777777"), "A": ("s", "#222222"), "D": ("D", "#222222"), "original": ("*", "#c08000")}
+_MARKS = {"B": ("o", "#777777"), "D": ("D", "#222222"), "original": ("*", "#c08000")}
 
 
 def check_plot(path: Path) -> None:
@@ -40,7 +41,7 @@ def check_plot(path: Path) -> None:
 def plot(rows: Sequence[Row], path: Path, *, title: str) -> None:
     """Draw mean PSNR-Y against mean MACs, and against mean seconds where they were measured.
 
-    The k of one p are a curve; variants B, A, D and the original are marks of their own.
+    The k of one p are a curve, all patches its end; variants B, D and the original are marks of their own.
 
     Raises:
         ArgumentError: a suffix that is not drawn.
@@ -57,14 +58,14 @@ def plot(rows: Sequence[Row], path: Path, *, title: str) -> None:
     if not shown:
         raise ArgumentError("got rows without MACs and seconds; expected an accelerated network, or timed rows")
     with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(3.6 * len(shown), 3.0), layout="constrained")
+        figure = Figure(figsize=(3.4 * len(shown) + 0.9, 3.0), layout="constrained")
         FigureCanvasAgg(figure)
         axes = figure.subplots(1, len(shown), squeeze=False, sharey=True)[0]
         for place, name in zip(axes, shown, strict=True):
             _draw(place, averages, cost=name)
             place.set_xlabel(costs[name])
         axes[0].set_ylabel("PSNR-Y (dB)")
-        axes[0].legend(loc="lower right", frameon=False)
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper", frameon=False)
         figure.suptitle(title, fontsize=10)
         with open_whole(path) as handle:
             figure.savefig(handle, format=path.suffix[1:].lower(), dpi=200, metadata=_undated(path))
@@ -73,22 +74,32 @@ def plot(rows: Sequence[Row], path: Path, *, title: str) -> None:
 def _draw(axes: Axes, averages: Sequence[Row], *, cost: str) -> None:
     curves: dict[int | None, list[Row]] = {}
     for row in averages:
-        if row.variant in ("M", ""):
+        if row.variant in ("M", "A", ""):
             curves.setdefault(row.p, []).append(row)
-    for colour, (p, of_p) in zip(_COLOURS * len(curves), curves.items(), strict=False):
+    for number, (p, of_p) in enumerate(curves.items()):
         of_p.sort(key=lambda row: row.psnr_y if row.macs is None else row.macs)  # along k, whatever the clock says
-        x, y = [_cost(row, cost) for row in of_p], [row.psnr_y for row in of_p]
-        axes.plot(x, y, "-o", color=colour, markersize=3.5, linewidth=1.3, label="M" if p is None else f"M, p = {p}")
-        for row in of_p:
-            text = label(row.k, None).removeprefix("k = ")
-            axes.annotate(text, (_cost(row, cost), row.psnr_y), (0, -9), textcoords="offset points", ha="center",
-                          fontsize=6.5, color=colour)  # fmt: skip
+        points = [(_cost(row, cost), row.psnr_y) for row in of_p]
+        colour, name = _COLOURS[number % len(_COLOURS)], "M" if p is None else f"M, p = {p}"
+        axes.plot(*zip(*points, strict=True), "-o", color=colour, markersize=3.5, linewidth=1.3, label=name)
+        where = (0, -9) if number % 2 == 0 else (0, 4)  # neighbouring curves: one's labels below, the other's above
+        for row, point in zip(of_p, points, strict=True):
+            axes.annotate(
+                label(row.k, None).removeprefix("k = "), point, where, textcoords="offset points", ha="center",
+                fontsize=6.5, color=colour, path_effects=[_halo()],
+            )  # fmt: skip
     for row in averages:
         if row.variant in _MARKS:
             mark, ink = _MARKS[row.variant]
             axes.plot(_cost(row, cost), row.psnr_y, mark, color=ink, markersize=6, label=row.variant, linestyle="none")
     axes.locator_params(axis="x", nbins=6)
     axes.margins(0.12, 0.15)
+
+
+def _halo() -> AbstractPathEffect:
+    """Letters stay readable where they cross a line."""
+    from matplotlib.patheffects import withStroke
+
+    return withStroke(linewidth=1.8, foreground="white")
 
 
 def _cost(row: Row, name: str) -> float:

@@ -29,16 +29,41 @@ class Grid:
     notes: Sequence[str] = field(default_factory=tuple)
     """Sentences under the table."""
 
-    def for_terminal(self) -> Table:
-        """A rich table; the first column is flush left, the others are numbers."""
-        table = Table(title=escape(self.title), caption=escape("\n".join(self.notes)) or None, caption_justify="left")
-        for number, column in enumerate(self.columns):
-            how: Any = {"justify": "right"} if number else {"no_wrap": True}
-            table.add_column(escape(column), overflow="fold", **how)  # never an ellipsis in place of a figure
+    def for_terminal(self, width: int) -> list[Table]:
+        """Rich tables no wider than the terminal: columns that do not fit go into another one.
+
+        The first column is flush left and stands in each; the others are numbers.
+        """
+        parts = self._parts(width)
+        tables = [self._table(columns, first=part == 0) for part, columns in enumerate(parts)]
+        if self.notes:
+            tables[-1].caption, tables[-1].caption_justify = escape("\n".join(self.notes)), "left"
+        return tables
+
+    def _parts(self, width: int) -> list[list[int]]:
+        """The numbers of the columns of each table."""
+        cells = [[line[number] for line in self.lines] for number in range(len(self.columns))]
+        sides = [
+            3 + max(len(text) for text in (*column, *heading.split(), ""))
+            for column, heading in zip(cells, self.columns, strict=True)
+        ]
+        parts: list[list[int]] = [[]]
+        for number in range(1, len(sides)):
+            taken = 1 + sides[0] + sum(sides[column] for column in parts[-1])
+            if parts[-1] and taken + sides[number] > width:
+                parts.append([])
+            parts[-1].append(number)
+        return parts
+
+    def _table(self, columns: Sequence[int], *, first: bool) -> Table:
+        table = Table(title=escape(self.title) if first else None)
+        table.add_column(escape(self.columns[0]), no_wrap=True)
+        for number in columns:
+            table.add_column(escape(self.columns[number]), justify="right", overflow="fold")
         for number, line in enumerate(self.lines):
             if self.last and number == len(self.lines) - self.last:
                 table.add_section()
-            table.add_row(*(escape(cell) for cell in line))
+            table.add_row(*(escape(line[column]) for column in (0, *columns)))
         return table
 
     def as_markdown(self) -> str:

@@ -36,12 +36,28 @@ def rows(*, timed: bool = True) -> list[Row]:
 
 def test_a_grid_is_a_table_on_the_terminal_and_in_markdown() -> None:
     console = Console(width=60, record=True, file=io.StringIO())
-    console.print(GRID.for_terminal())
+    (drawn,) = GRID.for_terminal(60)
+    console.print(drawn)
     text = console.export_text()
     assert all(word in text for word in ("a [b]", "x|y", "mean", "So it is."))
     assert GRID.as_markdown() == (
         "### a [b]\n\n|  | x\\|y |\n| --- | ---: |\n| one | 1.0 |\n| mean | 2.0 |\n\nSo it is.\n"
     )
+
+
+@pytest.mark.parametrize("width", [40, 60, 200])
+def test_a_wide_grid_is_cut_into_tables_that_fit(width: int) -> None:
+    grid = Grid("wide", ["picture", *(f"k = {k}" for k in range(7))], [["a.png", *["30.123 / 0.9000"] * 7]] * 2)
+    console = Console(width=width, record=True, file=io.StringIO())
+    tables = grid.for_terminal(width)
+    for drawn in tables:
+        console.print(drawn)
+    lines = console.export_text().splitlines()
+    assert sum(line.count("30.123 / 0.9000") for line in lines) == 14
+    assert all(f"k = {k}" in "".join(lines) for k in range(7))
+    assert max(map(len, lines)) <= width
+    assert [drawn.title for drawn in tables] == ["wide"] + [None] * (len(tables) - 1)
+    assert len(tables) == {40: 7, 60: 4, 200: 1}[width]
 
 
 def test_files_hold_what_the_tables_say(tmp_path: Path) -> None:
@@ -90,7 +106,7 @@ def test_curves_are_drawn_as_png_and_svg(timed: bool, tmp_path: Path) -> None:
     for suffix in ("png", "svg"):
         plot(rows(timed=timed), tmp_path / f"a.{suffix}", title="Set5 x4")
     with Image.open(tmp_path / "a.png") as image:
-        assert image.width == (1440 if timed else 720)
+        assert image.width == (1540 if timed else 860)
         assert np.asarray(image.convert("L")).min() < 60
     words = set(ElementTree.parse(tmp_path / "a.svg").getroot().itertext())
     assert {"PSNR-Y (dB)", "GMACs an image", "M, p = 4", "M, p = 8", "B", "original", "240", "Set5 x4"} <= words
