@@ -14,7 +14,6 @@ from mga_wrap.measure.settings import label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.patheffects import AbstractPathEffect
 
 SUFFIXES = (".png", ".svg", ".pdf")
 _STYLE: dict[Any, Any] = {
@@ -76,30 +75,23 @@ def _draw(axes: Axes, averages: Sequence[Row], *, cost: str) -> None:
     for row in averages:
         if row.variant in ("M", "A", ""):
             curves.setdefault(row.p, []).append(row)
+    # Curves of several p lie close together: the highest has its labels above, the others below.
+    highest = max(curves.values(), key=lambda of_p: max(row.psnr_y for row in of_p)) if len(curves) > 1 else None
     for number, (p, of_p) in enumerate(curves.items()):
         of_p.sort(key=lambda row: row.psnr_y if row.macs is None else row.macs)  # along k, whatever the clock says
         points = [(_cost(row, cost), row.psnr_y) for row in of_p]
         colour, name = _COLOURS[number % len(_COLOURS)], "M" if p is None else f"M, p = {p}"
         axes.plot(*zip(*points, strict=True), "-o", color=colour, markersize=3.5, linewidth=1.3, label=name)
-        where = (0, -9) if number % 2 == 0 else (0, 4)  # neighbouring curves: one's labels below, the other's above
+        where, side = ((-3, 3), "right") if of_p is highest else ((2, -8), "left")
         for row, point in zip(of_p, points, strict=True):
-            axes.annotate(
-                label(row.k, None).removeprefix("k = "), point, where, textcoords="offset points", ha="center",
-                fontsize=6.5, color=colour, path_effects=[_halo()],
-            )  # fmt: skip
+            text = label(row.k, None).removeprefix("k = ")
+            axes.annotate(text, point, where, textcoords="offset points", ha=side, fontsize=6.5, color=colour)
     for row in averages:
         if row.variant in _MARKS:
             mark, ink = _MARKS[row.variant]
             axes.plot(_cost(row, cost), row.psnr_y, mark, color=ink, markersize=6, label=row.variant, linestyle="none")
     axes.locator_params(axis="x", nbins=6)
     axes.margins(0.12, 0.15)
-
-
-def _halo() -> AbstractPathEffect:
-    """Letters stay readable where they cross a line."""
-    from matplotlib.patheffects import withStroke
-
-    return withStroke(linewidth=1.8, foreground="white")
 
 
 def _cost(row: Row, name: str) -> float:
