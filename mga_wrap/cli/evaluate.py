@@ -57,6 +57,8 @@ def evaluate_folder(
 ) -> None:
     """Measure PSNR, SSIM, MACs and seconds: HR is reduced by exact bicubic interpolation and enlarged again."""
     with told():
+        import torch
+
         from mga_wrap.measure.curves import check_plot
         from mga_wrap.measure.evaluate import Evaluation, Row
         from mga_wrap.measure.pairs import check_crop, find_pairs, read_pair
@@ -80,6 +82,7 @@ def evaluate_folder(
         records, failures = each_picture(pairs, measure, kept=kept)
         if records:
             header = {"data": data.name, "model": model or f"fsrcnn-m-x{scale}", **asked, "own_k": net.k, "p": net.p}
+            header |= {"torch": torch.__version__, "threads": torch.get_num_threads()}
             _report([Row(**record) for record in records], outputs, net=net, header=header)
     finish(failures, of=len(pairs), kept=kept)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -48,7 +49,7 @@ def sheet(
     with told():
         from mga_wrap.measure.figures import figure
         from mga_wrap.measure.pairs import check_crop, find_pairs, read_pair
-        from mga_wrap.measure.sheet import write_html
+        from mga_wrap.measure.sheet import as_html, write_html
 
         page = out.suffix.lower() in (".html", ".htm")
         if not page and out.suffix and not out.is_dir():
@@ -57,7 +58,9 @@ def sheet(
         net = find_network(model, scale, device)
         multiple = check_crop(crop, scale=scale, paired=lr is not None)
         pairs = find_pairs(data, lr=lr, scale=scale)
-        figures: list[tuple[str, np.ndarray]] = []
+        if not page:
+            _check_names([pair.hr for pair in pairs])
+        figures: list[str] = []
         failures: list[tuple[Path, BaseException]] = []
         with progress_bar() as progress:
             for pair in progress.track(pairs, description="drawing"):
@@ -68,7 +71,7 @@ def sheet(
                     failures.append((pair.hr, error))
                     continue
                 if page:
-                    figures.append((pair.hr.stem, drawn))
+                    figures.append(as_html(pair.hr.stem, drawn))
                 else:
                     _write(drawn, out / f"{pair.hr.stem}_sheet.png")
         if figures:
@@ -79,6 +82,17 @@ def sheet(
         say_error(reason, about=path)
     if failures:
         raise typer.Exit(1)
+
+
+def _check_names(files: Sequence[Path]) -> None:
+    seen: dict[str, Path] = {}
+    for file in files:
+        other = seen.setdefault(file.stem, file)
+        if other is not file:
+            raise ArgumentError(
+                f"{other.name} and {file.name} would both be written to {file.stem}_sheet.png; "
+                "write a page: -o sheet.html"
+            )
 
 
 def _write(drawn: np.ndarray, path: Path) -> None:

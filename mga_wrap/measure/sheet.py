@@ -37,23 +37,20 @@ img {{ width: 100%; height: auto; border: 1px solid #e4e4e4; }}
 """
 
 
-def write_html(figures: Sequence[tuple[str, np.ndarray]], path: Path, *, title: str, notes: str) -> None:
-    """Write (name, (H, W, 3) uint8) figures, the pictures inside the page.
+def write_html(figures: Sequence[str], path: Path, *, title: str, notes: str) -> None:
+    """Write a page of figures from `as_html`.
 
     Raises:
         ImageError: the file cannot be written.
     """
-    parts = [_figure(html.escape(name), image) for name, image in figures]
-    page = _PAGE.format(title=html.escape(title), notes=html.escape(notes), figures="\n".join(parts))
+    page = _PAGE.format(title=html.escape(title), notes=html.escape(notes), figures="\n".join(figures))
     with open_whole(path) as handle:
         handle.write(page.encode())
 
 
-def _figure(name: str, image: np.ndarray) -> str:
-    return f'<figure id="{name}"><img alt="{name}" src="data:image/png;base64,{_encoded(image)}"></figure>'
-
-
-def _encoded(image: np.ndarray) -> str:
+def as_html(name: str, image: np.ndarray) -> str:
+    """A figure, (H, W, 3) uint8, as a piece of HTML that holds its picture."""
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, format="PNG", optimize=True)
-    return base64.b64encode(buffer.getvalue()).decode()
+    data, name = base64.b64encode(buffer.getvalue()).decode(), html.escape(name)
+    return f'<figure id="{name}"><img alt="{name}" src="data:image/png;base64,{data}"></figure>'

@@ -83,6 +83,7 @@ def test_all_variants_and_the_original_in_every_form(saved: dict[str, Path], dat
     document = json.loads(out["json"].read_text())
     assert (document["scale"], document["crop"], document["own_k"], len(document["rows"])) == (2, 8, 0.25, 15)
     assert [row["variant"] for row in document["means"]] == list(means)
+    assert document["threads"] == torch.get_num_threads()
     text = out["md"].read_text()
     assert re.search(r"^\| original \| .* \| 1\.00 \| .* \| 1\.00 \|$", text, re.MULTILINE)
     assert "its cost here includes the coarse tail" in text
@@ -267,6 +268,10 @@ def test_a_sheet_goes_into_a_page_or_a_folder(saved: dict[str, Path], data: Path
     result = run("sheet", data / "0.png", saved["paper"], "-o", tmp_path / "a.png")
     assert result.exit_code == 2
     assert "a.png; expected a page (sheet.html), or a folder without a suffix" in result.stderr
+    picture(data / "0.bmp", 40, 48)
+    result = run("sheet", data, saved["paper"], "-o", tmp_path / "out")
+    assert (result.exit_code, (tmp_path / "out").exists()) == (2, False)
+    assert "0.bmp and 0.png would both be written to 0_sheet.png; write a page: -o sheet.html" in result.stderr
     assert run("sheet", data / "0.png", saved["paper"], "-o", tmp_path / "out").exit_code == 0
     assert [file.name for file in (tmp_path / "out").iterdir()] == ["0_sheet.png"]
 
