@@ -18,8 +18,8 @@ from mga_wrap.cli.measuring import (
     LowRes,
     Markdown,
     Outputs,
-    each_picture,
     finish,
+    measured,
 )
 from mga_wrap.cli.shared import K_HELP, Device, ModelName, find_network, parse_amount, told
 
@@ -79,9 +79,15 @@ def evaluate_folder(
             low, high = read_pair(pair, scale=scale, crop=multiple)
             return [asdict(row) for row in evaluation.rows(low, high, name=pair.name)]
 
-        records, failures = each_picture(pairs, measure, kept=kept)
+        records, failures = measured(pairs, measure, kept=kept)
         if records:
-            header = {"data": data.name, "model": model or f"fsrcnn-m-x{scale}", **asked, "own_k": net.k, "p": net.p}
+            header = {
+                "data": data.resolve().name,
+                "model": model or f"fsrcnn-m-x{scale}",
+                **asked,
+                "own_k": net.k,
+                "p": net.p,
+            }
             header |= {"torch": torch.__version__, "threads": torch.get_num_threads()}
             _report([Row(**record) for record in records], outputs, net=net, header=header)
     finish(failures, of=len(pairs), kept=kept)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mga_wrap.cli.app import app
-from mga_wrap.cli.measuring import Crop, Csv, Data, DataScale, Json, LowRes, Markdown, Outputs, each_picture, finish
+from mga_wrap.cli.measuring import Crop, Csv, Data, DataScale, Json, LowRes, Markdown, Outputs, finish, measured
 from mga_wrap.cli.shared import Device, ModelName, find_network, told
 from mga_wrap.errors import ArgumentError
 
@@ -61,12 +61,12 @@ def mask_accuracy(
             low, _ = read_pair(pair, scale=scale, crop=multiple)
             return [asdict(row) for row in mask_rows(net, low, ks=ks, name=pair.name)]
 
-        records, failures = each_picture(pairs, measure, kept=kept)
+        records, failures = measured(pairs, measure, kept=kept)
         if records:
             rows = [MaskRow(**record) for record in records]
             name = model or f"fsrcnn-m-x{scale}"
-            title = f"{data.name} x{scale}, {Path(name).name}: accuracy of the error mask"
+            title = f"{data.resolve().name} x{scale}, {Path(name).name}: accuracy of the error mask"
             averages = [asdict(row) for row in mask_means(rows)]
-            document = {"data": data.name, "model": name, **asked, "rows": records, "means": averages}
+            document = {"data": data.resolve().name, "model": name, **asked, "rows": records, "means": averages}
             outputs.write([*records, *averages], document=document, grids=[mask_grid(rows, title=title, paper=beside)])
     finish(failures, of=len(pairs), kept=kept)

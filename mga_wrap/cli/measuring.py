@@ -63,29 +63,34 @@ class Outputs:
             write_markdown(grids, self.markdown)
 
 
-def each_picture(
-    pairs: Sequence[Pair], measure: Callable[[Pair], list[Record]], *, kept: Partial
-) -> tuple[list[Record], int]:
-    """The rows of every picture, and how many pictures failed; each of those is told in one line at the end.
-
-    What `kept` has is not measured again.
-    """
-    rows: list[Record] = []
+def each_picture(pairs: Sequence[Pair], work: Callable[[Pair], None], *, doing: str) -> int:
+    """Work on every picture; returns how many failed, each of which is told in one line at the end."""
     failures: list[tuple[Pair, BaseException]] = []
     with progress_bar() as progress:
-        for pair in progress.track(pairs, description="measuring"):
-            found = kept.get(pair.stamp)
-            if found is None:
-                try:
-                    found = measure(pair)
-                except (MGAError, MemoryError) as error:
-                    failures.append((pair, error))
-                    continue
-                kept.add(pair.stamp, found)
-            rows += found
+        for pair in progress.track(pairs, description=doing):
+            try:
+                work(pair)
+            except (MGAError, MemoryError) as error:
+                failures.append((pair, error))
     for pair, reason in failures:
         say_error(reason, about=pair.hr)
-    return rows, len(failures)
+    return len(failures)
+
+
+def measured(
+    pairs: Sequence[Pair], measure: Callable[[Pair], list[Record]], *, kept: Partial
+) -> tuple[list[Record], int]:
+    """The rows of every picture, and how many pictures failed. What `kept` has is not measured again."""
+    rows: list[Record] = []
+
+    def work(pair: Pair) -> None:
+        found = kept.get(pair.stamp)
+        if found is None:
+            found = measure(pair)
+            kept.add(pair.stamp, found)
+        rows.extend(found)
+
+    return rows, each_picture(pairs, work, doing="measuring")
 
 
 def finish(failures: int, *, of: int, kept: Partial) -> None:

@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mga_wrap.cli.app import app
-from mga_wrap.cli.measuring import Crop, DataScale, LowRes
+from mga_wrap.cli.measuring import Crop, DataScale, LowRes, each_picture
 from mga_wrap.cli.shared import (
     K_HELP,
     Device,
     ModelName,
     find_network,
     parse_amount,
-    progress_bar,
-    say_error,
     told,
 )
-from mga_wrap.errors import ArgumentError, MGAError
+from mga_wrap.errors import ArgumentError
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from mga_wrap.measure.pairs import Pair
 
 _NOTES = (
     "The frame marks the crop, where the predicted error is largest. Refined patches are in colour, the rest is pale. "
@@ -61,25 +61,20 @@ def sheet(
         if not page:
             _check_names([pair.hr for pair in pairs])
         figures: list[str] = []
-        failures: list[tuple[Path, BaseException]] = []
-        with progress_bar() as progress:
-            for pair in progress.track(pairs, description="drawing"):
-                try:
-                    low, high = read_pair(pair, scale=scale, crop=multiple)
-                    drawn = figure(net, low, high, name=pair.hr.stem, k=amount).draw()
-                except (MGAError, MemoryError) as error:
-                    failures.append((pair.hr, error))
-                    continue
-                if page:
-                    figures.append(as_html(pair.hr.stem, drawn))
-                else:
-                    _write(drawn, out / f"{pair.hr.stem}_sheet.png")
+
+        def draw(pair: Pair) -> None:
+            low, high = read_pair(pair, scale=scale, crop=multiple)
+            drawn = figure(net, low, high, name=pair.hr.stem, k=amount).draw()
+            if page:
+                figures.append(as_html(pair.hr.stem, drawn))
+            else:
+                _write(drawn, out / f"{pair.hr.stem}_sheet.png")
+
+        failures = each_picture(pairs, draw, doing="drawing")
         if figures:
-            title = f"{data.name} x{scale}, {Path(model or f'fsrcnn-m-x{scale}').name}"
+            title = f"{data.resolve().name} x{scale}, {Path(model or f'fsrcnn-m-x{scale}').name}"
             write_html(figures, out, title=title, notes=_NOTES)
             print(out)
-    for path, reason in failures:
-        say_error(reason, about=path)
     if failures:
         raise typer.Exit(1)
 

@@ -108,7 +108,7 @@ def figure(net: MGANet, lr: Picture, hr: np.ndarray, *, name: str, k: Amount | N
 def _maps(net: MGANet, trace: MGATrace, full: MGATrace, *, sr: np.ndarray) -> list[Panel]:
     """What was refined, where the error was expected, and where it was."""
     side, zoom = patch_side(net), net.geometry.zoom
-    line = max(2, round(2.5 * sr.shape[1] / _panel_width(4)))
+    line = max(1, min(side // 8, round(2.5 * sr.shape[1] / _panel_width(4))))  # seen, and patches seen through it
     index = refined_patches(trace, net=net)
     panels = [Panel(spotlight(sr, index=index, p=net.p, scale=zoom, line=line), "refined patches")]
     for name, mask in (("predicted error", trace.score), ("true error", mask_of(full, net=net))):

@@ -61,13 +61,15 @@ class Partial:
 
 
 def identity_of(net: MGANet, **arguments: object) -> str:
-    """A hash of the weights and of everything that decides what comes out."""
+    """A hash of the weights and of everything that decides what comes out, this package's version too."""
+    from mga_wrap import __version__
+
     digest = hashlib.sha256()
     for name, tensor in sorted(net.state_dict().items()):
         values = tensor.detach().cpu().contiguous()
         digest.update(f"{name} {values.dtype} {tuple(values.shape)}".encode())
         digest.update(values.flatten().view(torch.uint8).numpy().tobytes())
-    digest.update(repr((net.geometry, net.recipe, sorted(arguments.items()))).encode())
+    digest.update(repr((__version__, net.geometry, net.recipe, sorted(arguments.items()))).encode())
     return digest.hexdigest()
 
 
