@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 import mga_wrap as mga
-from mga_wrap.infer import Picture, explain, read_image, side_by_side, trace_overlay, write_image
+from mga_wrap.infer import Picture, explain, neediest, read_image, side_by_side, trace_overlay, write_image
 from mga_wrap.measure import resize_bicubic
 from mga_wrap.nets.mga import Amount, MGATrace
 
@@ -65,17 +65,8 @@ def compare(picture: Picture, trace: MGATrace, *, net: mga.MGANet) -> np.ndarray
         "coarse (Base-Net)": as_array(trace.coarse),
         f"refined ({trace.share:.0%} of the patches)": as_array(trace.sr),
     }
-    crop = neediest(trace.score[0].cpu().numpy(), side=net.p * net.scale, size=trace.sr.shape[-2:])
+    crop = neediest(trace.score[0].cpu().numpy(), side=net.p * net.scale, size=trace.sr.shape[-2:], crop=CROP)
     return side_by_side(pictures, crop=crop)
-
-
-def neediest(score: np.ndarray, *, side: int, size: Sequence[int]) -> tuple[int, int, int, int]:
-    """(top, left, height, width) of the crop with the largest mean score; patches have ``side`` pixels."""
-    height, width = min(CROP[0], size[0]), min(CROP[1], size[1])
-    rows, columns = max(1, height // side), max(1, width // side)
-    mean = np.lib.stride_tricks.sliding_window_view(score, (rows, columns)).mean(axis=(2, 3))
-    top, left = np.unravel_index(mean.argmax(), mean.shape)
-    return min(int(top) * side, size[0] - height), min(int(left) * side, size[1] - width), height, width
 
 
 def costs(net: mga.MGANet, lr: torch.Tensor, *, k: Amount) -> Table:

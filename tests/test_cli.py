@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -250,6 +251,18 @@ def test_inspect_shows_the_parts_of_a_saved_network(saved: Path) -> None:
     for number in ("23,363", "1,576", "18,331", "43,270"):  # the paper's FSRCNN-M, part by part
         assert number in result.stdout
     assert "x2, p=4, halo=1, k=0.25" in result.stdout
+
+
+def test_inspect_counts_for_any_size_and_beside_the_original(saved: Path, tmp_path: Path) -> None:
+    save_pretrained(accelerate(create_backbone("fsrcnn", scale=2)), tmp_path / "mine")
+    result = run("inspect", tmp_path / "mine", "--size", "64x32")
+    assert result.exit_code == 0
+    assert "an image of 64 x 32: 2 of 8 patches refined" in result.stdout
+    assert re.search(r"original +│ +24,683 │ +49.8 ", result.stdout)
+    assert "original" not in run("inspect", saved).stdout
+    for size in ("64", "0x9", "axb"):
+        result = run("inspect", saved, "--size", size)
+        assert (result.exit_code, f"got the size '{size}'; expected WIDTHxHEIGHT" in result.stderr) == (2, True)
 
 
 def test_inspect_lists_what_there_is_for_an_unknown_name() -> None:

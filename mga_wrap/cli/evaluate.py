@@ -2,78 +2,120 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from mga_wrap.cli.app import app
-from mga_wrap.cli.shared import K_HELP, Device, ModelName, find_network, parse_amount, progress_bar, told
+from mga_wrap.cli.measuring import (
+    Crop,
+    Csv,
+    Data,
+    DataScale,
+    Json,
+    LowRes,
+    Markdown,
+    Outputs,
+    finish,
+    measured,
+)
+from mga_wrap.cli.shared import K_HELP, Device, ModelName, find_network, parse_amount, told
 
 if TYPE_CHECKING:
     from mga_wrap.measure.evaluate import Row
+    from mga_wrap.measure.pairs import Pair
+    from mga_wrap.measure.settings import Setting
+    from mga_wrap.nets.mga import Amount, MGANet
 
 
 @app.command(name="eval")
 def evaluate_folder(
-    data: Annotated[Path, typer.Option(help="Folder of HR pictures.")],
-    scale: Annotated[int, typer.Option(help="How many times a side is reduced and enlarged again.")],
+    data: Data,
+    scale: DataScale,
     model: ModelName = None,
-    k: Annotated[list[str] | None, typer.Option(help=K_HELP + " May be given several times.")] = None,
-    crop: Annotated[
-        int | None,
-        typer.Option(help="Crop HR to multiples of this.", show_default="4 * scale"),
+    k: Annotated[list[str] | None, typer.Option(help=K_HELP + " Also: original. May be given several times.")] = None,
+    p: Annotated[
+        list[int] | None,
+        typer.Option(help="Patch side; several for a sweep. A number of patches is scaled: k * p² stays."),
     ] = None,
-    csv: Annotated[Path | None, typer.Option(help="Also write the rows to this file.")] = None,
+    variants: Annotated[
+        bool, typer.Option("--variants", help="Also B, M, A, D, and the original where the network holds it.")
+    ] = False,
+    lr: LowRes = None,
+    crop: Crop = None,
+    rgb: Annotated[bool, typer.Option("--rgb", help="Also compare over all three channels.")] = False,
+    repeats: Annotated[int, typer.Option(help="How often each picture is timed; the median counts.", min=1)] = 1,
+    csv: Csv = None,
+    json: Json = None,
+    markdown: Markdown = None,
+    plot: Annotated[
+        list[Path] | None, typer.Option(help="Also draw PSNR against MACs and seconds: a .png, .svg or .pdf file.")
+    ] = None,
     device: Device = "auto",
 ) -> None:
-    """Measure PSNR-Y and SSIM-Y: HR is reduced by exact bicubic interpolation and enlarged again."""
+    """Measure PSNR, SSIM, MACs and seconds: HR is reduced by exact bicubic interpolation and enlarged again."""
     with told():
-        from mga_wrap.infer.images import list_images
-        from mga_wrap.measure.evaluate import evaluate, means
+        import torch
 
-        amounts = [parse_amount(text) for text in k or []]
+        from mga_wrap.measure.curves import check_plot
+        from mga_wrap.measure.evaluate import Evaluation, Row
+        from mga_wrap.measure.pairs import check_crop, find_pairs, read_pair
+        from mga_wrap.measure.partial import Partial, identity_of
+
+        for path in plot or []:
+            check_plot(path)
         net = find_network(model, scale, device)
-        files = list_images(data)
-        rows: list[Row] = []
-        with progress_bar() as progress:
-            for file in progress.track(files, description="measuring"):
-                rows += evaluate(net, [file], scale=scale, ks=amounts or [net.k], crop=crop)
-        rows += means(rows)
-        _print_rows(rows, title=f"{data.name} x{scale}: PSNR-Y (dB) / SSIM-Y")
-        if csv is not None:
-            _write_csv(rows, csv)
+        settings = _settings(net, k or [], p or [], variants=variants)
+        multiple = check_crop(crop, scale=scale, paired=lr is not None)
+        evaluation = Evaluation(net, scale=scale, settings=settings, rgb=rgb, repeats=repeats)
+        pairs = find_pairs(data, lr=lr, scale=scale)
+        outputs = Outputs(csv, json, markdown, plot or ())
+        asked = {"crop": multiple, "rgb": rgb, "repeats": repeats, "device": device, "scale": scale}
+        kept = Partial(outputs.first, identity=identity_of(net, command="eval", settings=settings, **asked))
+
+        def measure(pair: Pair) -> list[dict[str, Any]]:
+            low, high = read_pair(pair, scale=scale, crop=multiple)
+            return [asdict(row) for row in evaluation.rows(low, high, name=pair.name)]
+
+        records, failures = measured(pairs, measure, kept=kept)
+        if records:
+            header = {
+                "data": data.resolve().name,
+                "model": model or f"fsrcnn-m-x{scale}",
+                **asked,
+                "own_k": net.k,
+                "p": net.p,
+            }
+            header |= {"torch": torch.__version__, "threads": torch.get_num_threads()}
+            _report([Row(**record) for record in records], outputs, net=net, header=header)
+    finish(failures, of=len(pairs), kept=kept)
 
 
-def _print_rows(rows: Sequence[Row], *, title: str) -> None:
-    """A line a picture, a column a k."""
-    columns = list(dict.fromkeys(str(row.k) for row in rows))
-    table = Table(title=escape(title))
-    table.add_column("picture")
-    for column in columns:
-        table.add_column(f"k = {column}", justify="right")
-    pictures = list(dict.fromkeys(row.picture for row in rows))
-    for picture in pictures:
-        cells = {str(row.k): f"{row.psnr_y:.3f} / {row.ssim_y:.4f}" for row in rows if row.picture == picture}
-        if picture == pictures[-1]:
-            table.add_section()
-        table.add_row(escape(picture), *(cells[column] for column in columns))
-    Console().print(table)
+def _settings(net: MGANet, ks: list[str], ps: list[int], *, variants: bool) -> list[Setting]:
+    from mga_wrap.measure.settings import ORIGINAL, settings_of
+    from mga_wrap.measure.settings import variants as every
+
+    amounts: list[Amount] = []
+    for text in ks:
+        amount = text if text == ORIGINAL else parse_amount(text)
+        amounts += [] if amount is None else [amount]
+    return settings_of(net, amounts + (every(net) if variants else []) or [net.k], ps=ps)
 
 
-def _write_csv(rows: Sequence[Row], path: Path) -> None:
-    import csv
-    import io
+def _report(rows: list[Row], outputs: Outputs, *, net: MGANet, header: dict[str, Any]) -> None:
+    from mga_wrap.measure.curves import plot
+    from mga_wrap.measure.eval_tables import mean_grid, quality_grid, record
+    from mga_wrap.measure.evaluate import means
 
-    from mga_wrap.infer.images import open_whole
-
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["picture", "k", "psnr_y", "ssim_y"])
-    writer.writerows([row.picture, row.k, f"{row.psnr_y:.4f}", f"{row.ssim_y:.6f}"] for row in rows)
-    with open_whole(path) as handle:
-        handle.write(text.getvalue().encode())
+    title = f"{header['data']} x{header['scale']}, {Path(header['model']).name}"
+    averages = means(rows)
+    continued = net.recipe.get("style") == "continue" and any(row.k == "dense" for row in rows)
+    notes = ["D gives the original's image; its cost here includes the coarse tail."] if continued else []
+    grids = [quality_grid(rows, title=title), mean_grid(rows, title=title, notes=notes)]
+    flat = [record(row) for row in (*rows, *averages)]
+    document = {**header, "rows": [record(row) for row in rows], "means": [record(row) for row in averages]}
+    outputs.write(flat, document=document, grids=grids)
+    for path in outputs.plots:
+        plot(rows, path, title=title)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,6 +15,8 @@ from mga_wrap.cli.shared import Scale, find_network, told
 from mga_wrap.errors import ArgumentError
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from mga_wrap.nets.mga import MGANet
 
 
@@ -21,6 +24,9 @@ if TYPE_CHECKING:
 def inspect(
     name: Annotated[str, typer.Argument(metavar="NAME|PATH", help="A backbone, a pretrained network or its folder.")],
     scale: Scale = None,
+    size: Annotated[str, typer.Option(help="Width x height of the lr image that a saved network is counted for.")] = (
+        "320x180"
+    ),
 ) -> None:
     """Show where a network can be cut, or the parts of one that has been."""
     with told():
@@ -34,21 +40,42 @@ def inspect(
         if name not in list_pretrained() and not os.path.isdir(name):
             known = f"backbones {', '.join(list_backbones())}; pretrained {', '.join(list_pretrained()) or '(none)'}"
             raise ArgumentError(f"got {name}; expected the folder of a saved network, or one of these: {known}")
-        _print_parts(name, find_network(name, scale, "cpu"))
+        width, height = _parse_size(size)
+        _print_parts(name, find_network(name, scale, "cpu"), height=height, width=width)
 
 
-def _print_parts(name: str, net: MGANet) -> None:
-    from mga_wrap.measure.cost import count_parameters
+def _print_parts(name: str, net: MGANet, *, height: int, width: int) -> None:
+    from mga_wrap.cut.whole import whole
+    from mga_wrap.measure.costs import PARTS, Cost, cost_table
 
-    width, height = 320, 180
-    macs = net.macs(height, width)
+    try:
+        original: nn.Module | None = whole(net)
+    except ArgumentError:  # it holds none
+        original = None
+    table = cost_table(net, height, width, original=original)
     typer.echo(f"{name}: x{net.scale}, p={net.p}, halo={net.halo}, k={net.k}")
-    table = Table()
-    table.add_column("part")
-    table.add_column("parameters", justify="right")
-    table.add_column(f"MACs of {width} x {height} (million)", justify="right")
-    for part in ("base", "mask", "refine"):
-        table.add_row(part, f"{count_parameters(getattr(net, part)):,}", f"{macs[part] / 1e6:,.1f}")
-    table.add_section()
-    table.add_row("total", f"{count_parameters(net):,}", f"{macs['total'] / 1e6:,.1f}")
-    Console().print(table)
+    typer.echo(f"an image of {width} x {height}: {table.refined} of {table.patches} patches refined")
+    shown = Table()
+    shown.add_column("part")
+    for column in ("parameters", "MACs (M)", "paper's FLOPs (M)", "activations (M)"):
+        shown.add_column(column, justify="right")
+
+    def add(part: str, cost: Cost) -> None:
+        millions = (cost.macs, cost.macs_paper, cost.activations)
+        shown.add_row(part, f"{cost.parameters:,}", *(f"{count / 1e6:,.1f}" for count in millions))
+
+    for part in PARTS:
+        add(part, getattr(table, part))
+    shown.add_section()
+    add("total", table.total)
+    if table.original is not None:
+        add("original", table.original)
+    Console().print(shown)
+
+
+def _parse_size(text: str) -> tuple[int, int]:
+    """Width and height of 320x180."""
+    found = re.fullmatch(r"(\d+)x(\d+)", text)
+    if found is None or 0 in (size := (int(found[1]), int(found[2]))):
+        raise ArgumentError(f"got the size {text!r}; expected WIDTHxHEIGHT of an lr image, such as 320x180")
+    return size

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mga_wrap.infer.engine import enlarge, explain, prepare, upscale
 from mga_wrap.infer.images import Picture, list_images, read_image, write_image
-from mga_wrap.infer.pictures import mask_overlay, side_by_side, trace_overlay
+from mga_wrap.infer.pictures import mask_overlay, neediest, side_by_side, spotlight, trace_overlay
 
 __all__ = [
     "Picture",
@@ -12,9 +12,11 @@ __all__ = [
     "explain",
     "list_images",
     "mask_overlay",
+    "neediest",
     "prepare",
     "read_image",
     "side_by_side",
+    "spotlight",
     "trace_overlay",
     "upscale",
     "write_image",

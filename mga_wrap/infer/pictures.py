@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -22,6 +24,8 @@ _FONT_SIZE = 20
 _PAPER = (255, 255, 255)
 _INK = (32, 32, 32)
 _FRAME = (255, 210, 0)
+_PALE = 0.35  # how much ink is left where nothing is refined
+_REFINED = (200, 40, 60)  # the outline of refined patches
 
 
 def mask_overlay(picture: np.ndarray, *, score: np.ndarray, index: np.ndarray | None, p: int, scale: int) -> np.ndarray:
@@ -49,29 +53,85 @@ def mask_overlay(picture: np.ndarray, *, score: np.ndarray, index: np.ndarray | 
             f"got a score of shape {score.shape} for a picture of {width} x {height}, p={p} and scale={scale}; expected"
             f" {grid}: give the enlarged picture"
         )
-    chosen = np.zeros(grid[0] * grid[1], dtype=bool)
-    if index is not None and index.size:
-        if index.min() < 0 or index.max() >= chosen.size:
-            raise ArgumentError(f"got positions {index.min()} to {index.max()}; the grid has {chosen.size} patches")
-        chosen[index] = True
+    chosen = _chosen(np.arange(0) if index is None else index, grid)
     grey = picture.astype(np.float32).mean(axis=2, keepdims=True)
     value = _spread(_in_unit_range(score), side, height, width)
     weight = np.interp(value, (0, 1), _HEAT_WEIGHT)[..., None]
     blend = (1 - weight) * grey + weight * _colours(value)
-    inside = _spread(chosen.reshape(grid), side, height, width)
+    inside = _spread(chosen, side, height, width)
     blend[_outline(inside, max(2, side // 16))] = 255
     overlay: np.ndarray = np.floor(blend + 0.5).astype(np.uint8)
     return overlay
 
 
+def spotlight(picture: np.ndarray, *, index: np.ndarray, p: int, scale: int, line: int = 2) -> np.ndarray:
+    """Show the refined patches in colour and outlined, everything else grey and pale.
+
+    Args:
+        picture: (sH, sW, 3), uint8 or floating point in 0..1.
+        index: (k,), flat positions of the refined patches in the grid.
+        p: patch side in LR pixels.
+        scale: s.
+        line: width of the outline, pixels.
+
+    Returns:
+        (sH, sW, 3) uint8.
+
+    Raises:
+        ArgumentError: a position lies outside of the grid.
+    """
+    picture = _as_bytes(picture)
+    height, width = picture.shape[:2]
+    side = p * scale
+    inside = _spread(_chosen(index, (-(-height // side), -(-width // side))), side, height, width)
+    pale = 255 - _PALE * (255 - picture.astype(np.float32).mean(axis=2, keepdims=True))
+    shown = np.where(inside[..., None], picture, pale)
+    shown[_outline(inside, line)] = _REFINED
+    spotlit: np.ndarray = np.floor(shown + 0.5).astype(np.uint8)
+    return spotlit
+
+
 def trace_overlay(trace: MGATrace, *, net: MGANet) -> np.ndarray:
     """`mask_overlay` of the first image of a trace; where the whole map was refined at once, every patch was."""
     sr = trace.sr[0].float().clamp(0, 1).permute(1, 2, 0).cpu().numpy()
+    zoom = net.geometry.zoom
     score = trace.score[0].float().cpu().numpy()
-    index = np.arange(score.size) if trace.share == 1 else None
+    shown = on_picture(score, side=net.p * zoom, size=sr.shape[:2])
+    return mask_overlay(sr, score=shown, index=refined_patches(trace, net=net), p=net.p, scale=zoom)
+
+
+def refined_patches(trace: MGATrace, *, net: MGANet) -> np.ndarray:
+    """(k,): flat positions of the first image's refined patches in the grid that covers sr."""
+    grid = trace.score.shape[-2:]
+    index = np.arange(grid[0] * grid[1]) if trace.share == 1 else np.arange(0)
     if trace.index is not None:
         index = trace.index[0].cpu().numpy()
-    return mask_overlay(sr, score=score, index=index, p=net.p, scale=net.scale)
+    shown = on_picture(_chosen(index, grid), side=net.p * net.geometry.zoom, size=trace.sr.shape[-2:])
+    return np.flatnonzero(shown)
+
+
+def on_picture(grid: np.ndarray, *, side: int, size: Sequence[int]) -> np.ndarray:
+    """The part of a grid (gh, gw) that lies on a picture of (height, width): a padded feature's grid is larger."""
+    return grid[: -(-size[0] // side), : -(-size[1] // side)]
+
+
+def neediest(score: np.ndarray, *, side: int, size: Sequence[int], crop: Sequence[int]) -> Crop:
+    """Where the mean score is largest.
+
+    Args:
+        score: (gh, gw).
+        side: of a patch, in pixels of the picture.
+        size: height and width of the picture.
+        crop: height and width wanted, pixels.
+
+    Returns:
+        (top, left, height, width), inside the picture; smaller than wanted where the picture is.
+    """
+    height, width = min(crop[0], size[0]), min(crop[1], size[1])
+    rows, columns = max(1, height // side), max(1, width // side)
+    mean = np.lib.stride_tricks.sliding_window_view(score, (rows, columns)).mean(axis=(2, 3))
+    top, left = np.unravel_index(mean.argmax(), mean.shape)
+    return min(int(top) * side, size[0] - height), min(int(left) * side, size[1] - width), height, width
 
 
 def side_by_side(pictures: dict[str, np.ndarray], *, crop: Crop | None = None) -> np.ndarray:
@@ -148,6 +208,15 @@ def _as_bytes(picture: np.ndarray) -> np.ndarray:
         return picture
     rounded: np.ndarray = np.floor(np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8)
     return rounded
+
+
+def _chosen(index: np.ndarray, grid: Sequence[int]) -> np.ndarray:
+    """(gh, gw): True at the positions."""
+    chosen = np.zeros(grid[0] * grid[1], dtype=bool)
+    if index.size and (index.min() < 0 or index.max() >= chosen.size):
+        raise ArgumentError(f"got positions {index.min()} to {index.max()}; the grid has {chosen.size} patches")
+    chosen[index] = True
+    return chosen.reshape(tuple(grid))
 
 
 def _in_unit_range(score: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Count multiply-accumulates (MACs) and parameters of a module."""
+"""Count multiply-accumulates (MACs), activations and parameters of a module."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from mga_wrap.errors import ArgumentError
 
@@ -53,6 +54,33 @@ def count_macs(module: nn.Module, *inputs: Any, convention: Convention = "plain"
     with _counting(module, convention) as counted:
         _call_untouched(module, inputs, kwargs)
         return counted()
+
+
+def count_activations(module: nn.Module, *inputs: Any, **kwargs: Any) -> int:
+    """Count the values that the convolutions of the call ``module(*inputs, **kwargs)`` put out (paper, Table 5).
+
+    Every convolution counts, a transposed one too, as a module or as a function; each call and each image of a batch.
+    Nothing else does: no activation functions, products, poolings. The call is made as in `count_macs`.
+    """
+    counter = _Activations()
+    with counter:
+        _call_untouched(module, inputs, kwargs)
+    return counter.total
+
+
+class _Activations(TorchDispatchMode):
+    """Adds up the sizes of what convolutions return."""
+
+    total = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if func.overloadpacket in _CONVOLUTIONS:
+            self.total += result.numel()
+        return result
+
+
+_CONVOLUTIONS = (torch.ops.aten.convolution, torch.ops.aten._convolution)
 
 
 def macs_by_module(module: nn.Module, *inputs: Any, convention: Convention = "plain", **kwargs: Any) -> dict[str, int]:

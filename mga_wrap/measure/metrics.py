@@ -10,6 +10,9 @@ from mga_wrap.errors import ArgumentError, ImageError
 
 Channels = Literal["y", "rgb"]
 
+LUMA = (65.481, 128.553, 24.966)
+"""Y of YCbCr less 16, BT.601 studio range, for RGB in 0..1."""
+
 _WINDOW = 11
 _SIGMA = 1.5
 _C1 = (0.01 * 255) ** 2
@@ -30,7 +33,7 @@ def rgb_to_y(image: np.ndarray) -> np.ndarray:
     """
     if image.ndim == 0 or image.shape[-1] != 3:
         raise ImageError(f"got an array of shape {image.shape}; expected (..., 3) RGB")
-    luma: np.ndarray = 16.0 + image.astype(np.float64) @ (np.array([65.481, 128.553, 24.966]) / 255.0)
+    luma: np.ndarray = 16.0 + image.astype(np.float64) @ (np.array(LUMA) / 255.0)
     return luma
 
 

@@ -17,7 +17,7 @@ import torch
 from mga_wrap.api import accelerate
 from mga_wrap.backbones.registry import create_backbone
 from mga_wrap.errors import ArgumentError
-from mga_wrap.measure.cost import count_parameters, macs_by_module
+from mga_wrap.measure.cost import count_activations, count_parameters, macs_by_module
 from mga_wrap.nets.mga import MGANet
 
 CUTS = {"FSRCNN": 3, "PAN": 12, "RFDN": 4, "SRResNet": 12, "RCAN": 7}
@@ -97,6 +97,11 @@ def mask_macs(channels: int, *, p: int = PATCH) -> Fraction:
     return Fraction(9 * channels**2) + Fraction(10 * channels, p**2)
 
 
+def mask_activations(channels: int, *, p: int = PATCH) -> Fraction:
+    """Values that convolutions put out per lr pixel for mask prediction, as `mask_macs`: C + 1 / p²."""
+    return channels + Fraction(1, p**2)
+
+
 @cache
 def paper_net(network: str, scale: int) -> MGANet:
     """Build a network of the tables in the published layout, on the meta device: layers without values.
@@ -134,6 +139,18 @@ def count_at(network: str, scale: int, height: int, width: int, *, variant: str 
     k = {"B": 0, "D": "dense", "A": "all"}[variant]
     macs = macs_by_module(net, lr, convention="paper", k=k)
     return {part: macs[part] for part in ("base", "refine")}
+
+
+@cache
+def activations_at(network: str, scale: int, height: int, width: int) -> tuple[int, int, Fraction]:
+    """Values that convolutions put out: by the Base-Net for an lr image, for one patch, for predicting its mask."""
+    net = paper_net(network, scale)
+    lr = torch.empty(1, 3, height, width, device="meta")
+    with torch.no_grad():
+        called = net.calls(lr, k=1)
+    patch = count_activations(net.refine, *called["refine"])
+    mask = mask_activations(net.mask.conv1.in_channels) * height * width
+    return count_activations(net.base, lr), patch, mask
 
 
 @cache

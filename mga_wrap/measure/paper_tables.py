@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.table import Table
 
 from mga_wrap.errors import ArgumentError
-from mga_wrap.measure.paper import CUTS, PATCH, PIXELS, VARIANTS, PaperCost, count_at, paper_cost
+from mga_wrap.measure.paper import CUTS, PATCH, PIXELS, VARIANTS, PaperCost, activations_at, count_at, paper_cost
 
 SIZE_OF_TABLE_5 = (376, 512)
 """Height and width of the lr image of Table 5 (RFDN x2)."""
@@ -26,6 +26,9 @@ OWN_SIZES: dict[tuple[str, str, int], tuple[tuple[int, int], ...]] = {
     )
 }  # fmt: skip
 """Where the mean size leaves the last digit open: (height, width) of every image. RFDN's attention loses a border."""
+
+ACTIVATIONS = "activations (M)"
+"""The column of Table 5's activation counts."""
 
 TABLES = ("table02.csv", "table05.csv", "table06.csv", "table07.csv")
 
@@ -59,7 +62,7 @@ class Line:
     network: str
     variant: str
     column: str
-    """A test set, "params", or Table 5's image."""
+    """A test set, "params", Table 5's image, or `ACTIVATIONS`."""
     printed: str
     """As in the table: "1.81" (10^9), "23K", "1.10M"."""
     counted: float
@@ -86,7 +89,7 @@ def needed(folder: Path) -> list[tuple[str, int]]:
 
 
 def compare(folder: Path) -> list[Line]:
-    """Compare every figure for MACs and parameters of Tables 2 (D-conv), 5, 6 and 7 with ours.
+    """Compare every figure for MACs, activations and parameters of Tables 2 (D-conv), 5, 6 and 7 with ours.
 
     Args:
         folder: holds the CSV files `TABLES`, or some of them.
@@ -109,6 +112,10 @@ def compare(folder: Path) -> list[Line]:
         counted = _counted(table, network, scale, variant, column) / 1e9
         key = (table, scale, network, variant, column)
         lines[key] = Line(*key, printed=row["flops_g"], counted=counted, reason=MISPRINTS.get(key))
+        if row.get("activations_m"):
+            key = (table, scale, network, variant, ACTIVATIONS)
+            counted = _activations_of_table_5(variant) / 1e6
+            lines[key] = Line(*key, printed=row["activations_m"], counted=counted, reason=None)
     return list(lines.values())
 
 
@@ -134,9 +141,12 @@ def render(lines: list[Line]) -> list[Table | str]:
             where = f"Table {int(line.table[-2:])}, {line.network}-{line.variant} x{line.scale}, {line.column}"
             shown.append(f"{where}: printed {line.printed}, ours {line.shown}: {line.reason or 'UNEXPLAINED'}")
     for kind, of_kind in (
-        ("FLOPs", [line for line in lines if line.column != "params"]),
+        ("FLOPs", [line for line in lines if line.column not in ("params", ACTIVATIONS)]),
+        ("activation counts", [line for line in lines if line.column == ACTIVATIONS]),
         ("parameter counts", [line for line in lines if line.column == "params"]),
     ):
+        if not of_kind:
+            continue
         agree = sum(line.agrees for line in of_kind)
         known = sum(not line.agrees and line.reason is not None for line in of_kind)
         shown.append(f"{kind}: {agree} of {len(of_kind)} agree to the last printed digit, {known} are known misprints")
@@ -175,13 +185,23 @@ def _mean_base(network: str, scale: int, sizes: tuple[tuple[int, int], ...]) -> 
 
 def _at_table_5(cost: PaperCost, variant: str) -> float:
     height, width = SIZE_OF_TABLE_5
-    base, pixels = _mean_base("RFDN", 2, (SIZE_OF_TABLE_5,)), height * width
+    base = _mean_base("RFDN", 2, (SIZE_OF_TABLE_5,))
+    return _with_patches(variant, base=base, patch=cost.patch, mask=float(cost.mask) * height * width)
+
+
+def _activations_of_table_5(variant: str) -> float:
+    base, patch, mask = activations_at("RFDN", 2, *SIZE_OF_TABLE_5)
+    return _with_patches(variant, base=base, patch=patch, mask=float(mask))
+
+
+def _with_patches(variant: str, *, base: float, patch: int, mask: float) -> float:
+    """Base-Net, mask prediction and patches of a row of Table 5, in whatever unit."""
     if variant == "B":
         return base
     if variant == "M(All)":  # no mask is predicted: this is variant A
-        return base + cost.patch * pixels / PATCH**2
-    k = int(variant.removeprefix("M(").removesuffix(")"))
-    return base + float(cost.mask) * pixels + cost.patch * k
+        height, width = SIZE_OF_TABLE_5
+        return base + patch * height * width / PATCH**2
+    return base + mask + patch * int(variant.removeprefix("M(").removesuffix(")"))
 
 
 def _rows(folder: Path) -> list[tuple[str, dict[str, str]]]:

@@ -165,16 +165,28 @@ class MGANet(nn.Module):
         k = check_amount(self.k if k is None else k)
         net = copy.deepcopy(self).to("meta")
         lr = torch.empty(1, self.geometry.channels, height, width, device="meta", dtype=next(self.parameters()).dtype)
+        macs = dict.fromkeys(("base", "mask", "refine"), 0)
         with torch.no_grad():
-            _, *crossing = net.base(lr)
-            macs = {"base": count_macs(net.base, lr), "mask": 0, "refine": 0}
-            if k == "dense":
-                macs["refine"] = count_macs(net.refine, *crossing, False)
-            elif k != 0:
-                macs["mask"] = 0 if k == "all" else count_macs(net.mask, crossing[0])
-                index = torch.empty(1, patch_count(k, self._patches(crossing[0])), dtype=torch.long, device="meta")
-                macs["refine"] = count_macs(net.refine, *net._gather(crossing, index), True)
+            macs |= {part: count_macs(getattr(net, part), *given) for part, given in net.calls(lr, k=k).items()}
         return {**macs, "total": sum(macs.values())}
+
+    def calls(self, lr: Tensor, *, k: Amount | None = None) -> dict[str, tuple[Any, ...]]:
+        """The parts ("base", "mask", "refine") that `forward` runs, each with what it is called with, for counting.
+
+        The patches are any; lr may be on the meta device.
+        """
+        k = self._check(lr, k)
+        _, *crossing = self.base(lr)
+        called: dict[str, tuple[Any, ...]] = {"base": (lr,)}
+        if k == "dense":
+            called["refine"] = (*crossing, False)
+        elif k != 0:
+            if k != "all":
+                called["mask"] = (crossing[0],)
+            count = patch_count(k, self._patches(crossing[0]))
+            index = torch.arange(count, device=lr.device).expand(lr.shape[0], -1)
+            called["refine"] = (*self._gather(crossing, index), True)
+        return called
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write model.safetensors and config.json into a folder; see `mga_wrap.from_pretrained`."""

@@ -6,10 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from mga_wrap.measure.mask import true_mask
+from mga_wrap.measure.metrics import LUMA
 from mga_wrap.nets.mga import MGANet
-
-LUMA = (65.481, 128.553, 24.966)
-"""Y of YCbCr, BT.601 studio range, for RGB in 0..1."""
 
 
 def restoration_loss(net: MGANet, lr: Tensor, hr: Tensor) -> Tensor:
@@ -61,24 +60,3 @@ def mask_loss(net: MGANet, lr: Tensor, hr: Tensor) -> Tensor:
         target = true_mask(net, lr)
     _, *crossing = net.base(lr)
     return 10 * F.l1_loss(net.mask(crossing[0]), target)
-
-
-def true_mask(net: MGANet, lr: Tensor) -> Tensor:
-    """The paper's "MASK GT": where refinement changes luma most.
-
-    |Y(every patch refined) - Y(coarse)|, min-max normalised an image, averaged over each patch, normalised again.
-
-    Returns:
-        (B, gh, gw) in 0..1.
-    """
-    coarse, sr = net.coarse_and_refined(lr)
-    luma = torch.tensor(LUMA, device=lr.device, dtype=lr.dtype).view(3, 1, 1)
-    change = ((sr - coarse) * luma).sum(dim=1, keepdim=True).abs()  # (B, 1, s*H, s*W)
-    side = net.p * (change.shape[-1] // lr.shape[-1])
-    pooled = F.avg_pool2d(_normalise(change), side, ceil_mode=True, count_include_pad=False)
-    return _normalise(pooled).squeeze(1)
-
-
-def _normalise(x: Tensor) -> Tensor:
-    low, high = x.amin(dim=(1, 2, 3), keepdim=True), x.amax(dim=(1, 2, 3), keepdim=True)
-    return (x - low) / (high - low).clamp(min=1e-12)

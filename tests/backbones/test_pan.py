@@ -12,6 +12,7 @@ from torch import fx, nn
 from mga_wrap.backbones import PAN
 from mga_wrap.errors import ArgumentError
 from mga_wrap.measure import count_macs, count_parameters, crop_to_multiple, psnr, ssim
+from mga_wrap.measure.pairs import as_bytes, find_pairs, read_pair
 
 SCALES = (2, 3, 4)
 
@@ -41,6 +42,10 @@ PUBLISHED = {
 }
 
 
+MEANS = {2: 38.001, 3: 34.400, 4: 32.131}
+"""PSNR-Y on Set5 as the authors logged it."""
+
+
 def load(path: Path, scale: int) -> PAN:
     net = PAN(scale=scale).eval()
     net.load_state_dict(torch.load(path, weights_only=True), strict=True)
@@ -63,13 +68,28 @@ def test_public_checkpoints_reproduce_their_published_quality(
     set5_lr: dict[tuple[str, int], np.ndarray],
 ) -> None:
     net = load(pan_checkpoints[scale], scale).to(memory_format=torch.channels_last)
-    got = {}
+    got, rgb = {}, []
     for name in PUBLISHED[scale]:
         sr, hr = enlarge(net, set5_lr[name, scale]), crop_to_multiple(set5[name], scale)
         got[name] = (psnr(sr, hr, border=scale), ssim(sr, hr, border=scale))
+        rgb.append(psnr(sr, hr, border=scale, channels="rgb"))
     for name, (decibels, similarity) in PUBLISHED[scale].items():
         assert got[name][0] == pytest.approx(decibels, abs=0.002), got
         assert got[name][1] == pytest.approx(similarity, abs=0.0002), got
+    mean = np.mean(list(got.values()), axis=0)
+    assert mean[0] == pytest.approx(MEANS[scale], abs=0.002)
+    if scale == 4:
+        assert mean[1] == pytest.approx(0.8948, abs=0.0002)
+        assert np.mean(rgb) == pytest.approx(30.218, abs=0.002)
+
+
+def test_the_public_checkpoint_reproduces_its_colours_on_set14(pan_checkpoints: dict[int, Path], shared: Path) -> None:
+    net = load(pan_checkpoints[4], 4).to(memory_format=torch.channels_last)
+    rgb = []
+    for pair in find_pairs(shared / "data/test/Set14", scale=4):
+        lr, hr = read_pair(pair, scale=4, crop=4)
+        rgb.append(psnr(enlarge(net, as_bytes(lr.rgb)), hr, border=4, channels="rgb"))
+    assert (len(rgb), np.mean(rgb)) == (14, pytest.approx(26.804, abs=0.002))
 
 
 @pytest.mark.parametrize(("scale", "parameters"), [(2, 203_723), (3, 203_723), (4, 214_739)])

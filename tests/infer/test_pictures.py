@@ -16,7 +16,7 @@ from mga_wrap.api import accelerate
 from mga_wrap.backbones.registry import create_backbone
 from mga_wrap.errors import ArgumentError, ImageError
 from mga_wrap.infer.images import IMAGE_SUFFIXES
-from mga_wrap.infer.pictures import mask_overlay, side_by_side, trace_overlay
+from mga_wrap.infer.pictures import mask_overlay, neediest, side_by_side, spotlight, trace_overlay
 from mga_wrap.nets.mga import MGANet
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -124,6 +124,26 @@ def test_a_sheet_that_cannot_be_is_refused(pictures: dict[str, np.ndarray], crop
         side_by_side(pictures, crop=crop)
 
 
+def test_the_neediest_crop_lies_where_the_score_is_largest() -> None:
+    score = np.zeros((50, 75), dtype=np.float32)
+    score[20:30, 40:55] = 1
+    assert neediest(score, side=16, size=(800, 1200), crop=(160, 240)) == (320, 640, 160, 240)
+    assert neediest(score[:1, :1], side=16, size=(9, 5), crop=(160, 240)) == (0, 0, 9, 5)
+
+
+def test_a_spotlight_leaves_refined_patches_their_colour() -> None:
+    picture = np.zeros((38, 50, 3), dtype=np.uint8)
+    picture[..., 2] = 150
+    out = spotlight(picture, index=np.array([5]), p=8, scale=2)
+    assert (out[20:28, 20:28] == (0, 0, 150)).all()
+    assert (out[16, 16:32] == (200, 40, 60)).all()
+    outside = out[33:, :]
+    assert (outside == outside[..., :1]).all()
+    assert outside.min() > 150
+    with pytest.raises(ArgumentError, match="positions 12 to 12; the grid has 12 patches"):
+        spotlight(picture, index=np.array([12]), p=8, scale=2)
+
+
 # ------------------------------------------------------------------------------------------------------------ the demo
 @pytest.fixture
 def demo(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
@@ -156,13 +176,6 @@ def test_the_demo_writes_its_pictures_and_prints_its_figures(
         "every patch (k=all)",
     ):
         assert words in said
-
-
-def test_the_crop_of_the_demo_lies_where_the_score_is_largest(demo: ModuleType) -> None:
-    score = np.zeros((50, 75), dtype=np.float32)
-    score[20:30, 40:55] = 1
-    assert demo.neediest(score, side=16, size=(800, 1200)) == (320, 640, 160, 240)
-    assert demo.neediest(score[:1, :1], side=16, size=(9, 5)) == (0, 0, 9, 5)
 
 
 def test_the_demo_enlarges_its_photograph(demo: ModuleType, tmp_path: Path) -> None:

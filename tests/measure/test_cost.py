@@ -11,7 +11,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from mga_wrap.backbones import FSRCNN, PAN
 from mga_wrap.errors import ArgumentError
-from mga_wrap.measure import count_macs, count_parameters, macs_by_module
+from mga_wrap.measure import count_activations, count_macs, count_parameters, macs_by_module
 
 
 def tensor(*shape: int, device: str) -> torch.Tensor:
@@ -76,6 +76,20 @@ def test_counts_equal_the_hand_computed(case: str, device: str) -> None:
     inputs = [tensor(*shape, device=device) for shape in shapes]
     assert count_macs(module, *inputs) == plain
     assert count_macs(module, *inputs, convention="paper") == paper
+
+
+ACTIVATIONS = {
+    "conv": 2 * 5 * 42, "conv stride": 5 * 12, "conv groups": 4 * 9, "deconv": 3 * 9 * 20, "F.conv2d": 2 * 4 * 35,
+    "linear": 0, "attention": 0, "relu": 0, "free of charge": 0,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+@pytest.mark.parametrize("case", ACTIVATIONS)
+def test_activations_are_what_convolutions_put_out(case: str, device: str) -> None:
+    module, shapes, *_ = CASES[case]
+    inputs = [tensor(*shape, device=device) for shape in shapes]
+    assert count_activations(copy.deepcopy(module).to(device), *inputs) == ACTIVATIONS[case]
 
 
 @pytest.mark.parametrize(("scale", "macs"), [(2, 64_024), (3, 132_064), (4, 227_320)])

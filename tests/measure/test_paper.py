@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 from mga_wrap.cli import app
 from mga_wrap.errors import ArgumentError
 from mga_wrap.measure import macs_by_module, paper_tables
-from mga_wrap.measure.paper import CUTS, VARIANTS, count_at, mask_macs, paper_cost, paper_net
-from mga_wrap.measure.paper_tables import MISPRINTS, REPEATS, Line, compare, needed, repeated_scale
+from mga_wrap.measure.paper import CUTS, VARIANTS, activations_at, count_at, mask_macs, paper_cost, paper_net
+from mga_wrap.measure.paper_tables import ACTIVATIONS, MISPRINTS, REPEATS, Line, compare, needed, repeated_scale
 
 # (network, scale): parameters of B, D and A, M; MACs an lr pixel of B, of D; MACs a patch, of mask prediction a pixel
 PARTS = {
@@ -84,6 +84,11 @@ def test_mask_prediction_in_table_5() -> None:
     assert mask_macs(50, p=8) == 22_500 + Fraction(500, 64)
 
 
+def test_activations_in_table_5() -> None:
+    base, patch, mask = activations_at("RFDN", 2, 376, 512)
+    assert (base, patch, mask) == (322_202_848, 33_704, (50 + Fraction(1, 16)) * 376 * 512)
+
+
 def test_an_unknown_network_is_refused() -> None:
     with pytest.raises(ArgumentError, match="got network 'EDSR'; expected one of FSRCNN, PAN, RFDN, SRResNet, RCAN"):
         paper_net("EDSR", 2)
@@ -91,7 +96,8 @@ def test_an_unknown_network_is_refused() -> None:
 
 def test_every_printed_figure_agrees_or_is_a_known_misprint(folder: Path) -> None:
     lines = compare(folder)
-    assert len([line for line in lines if line.column != "params"]) == 30 + 8 + 60 + 240
+    columns = [line.column for line in lines if line.column != "params"]
+    assert (len(columns), columns.count(ACTIVATIONS)) == (30 + 8 + 60 + 240 + 8, 8)
     wrong = [line for line in lines if line.agrees != (line.reason is None)]
     assert wrong == []
     assert {_key(line) for line in lines if line.reason and line.column != "params"} == set(MISPRINTS)
@@ -200,7 +206,10 @@ def test_some_of_the_tables_are_enough(folder: Path, tmp_path: Path) -> None:
     shutil.copy(folder / "table05.csv", tmp_path)
     lines = compare(tmp_path)
     with (tmp_path / "table05.csv").open(encoding="utf-8", newline="") as handle:
-        assert [line.printed for line in lines] == [row["flops_g"] for row in csv.DictReader(handle)]
+        rows = list(csv.DictReader(handle))
+    for column in ("flops_g", "activations_m"):
+        found = [line.printed for line in lines if (line.column == ACTIVATIONS) == (column == "activations_m")]
+        assert found == [row[column] for row in rows]
     assert all(line.agrees for line in lines)
 
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from networks import build
 from torch import Tensor, nn
 
 import mga_wrap as mga
+from mga_wrap.measure.metrics import LUMA
 from mga_wrap.nets.mask import MaskPredictor
-from mga_wrap.train.losses import LUMA, mask_loss, restoration_loss, squared_loss, true_mask
+from mga_wrap.train.losses import mask_loss, restoration_loss, squared_loss
 
 
 class Stub(nn.Module):
     """Stands for a network whose two images are known."""
 
     p = 2
+    geometry = SimpleNamespace(zoom=2)
 
     def __init__(self, coarse: Tensor, refined: Tensor) -> None:
         super().__init__()
@@ -24,6 +28,11 @@ class Stub(nn.Module):
 
     def coarse_and_refined(self, lr: Tensor) -> tuple[Tensor, Tensor]:
         return self.images
+
+    def trace(self, lr: Tensor, *, k: str) -> SimpleNamespace:
+        assert k == "all"
+        grid = [-(-side // self.p) for side in lr.shape[2:]]
+        return SimpleNamespace(coarse=self.images[0], sr=self.images[1], score=torch.zeros(lr.shape[0], *grid))
 
     def base(self, lr: Tensor) -> tuple[Tensor, Tensor]:
         return self.images[0], torch.zeros(lr.shape[0], 1, *lr.shape[2:])
@@ -60,53 +69,6 @@ def test_squared_loss_counts_luma_more_than_chroma() -> None:
 
 def test_luma_is_that_of_the_field() -> None:
     assert sum(LUMA) == pytest.approx(219)  # studio range: black 16, white 235
-
-
-def test_the_true_mask_by_hand() -> None:
-    """One pixel changes by 0.5 in red, one by 0.2 in grey; patches of 2 x 2 feature pixels are 4 x 4 of sr."""
-    coarse = torch.full((1, 3, 8, 8), 0.5)
-    refined = coarse.clone()
-    refined[0, 0, 0, 0] = 0.0  # first patch
-    refined[0, :, 7, 7] = 0.7  # last patch
-    red, white = 0.5 * LUMA[0], 0.2 * sum(LUMA)
-    expected = torch.tensor([[[red / white, 0.0], [0.0, 1.0]]])
-    torch.testing.assert_close(true_mask(Stub(coarse, refined), torch.zeros(1, 3, 4, 4)), expected)
-
-
-def test_each_image_is_normalised_by_itself() -> None:
-    coarse = torch.zeros(2, 3, 8, 8)
-    refined = coarse.clone()
-    refined[0, :, :4, :4] = 1.0
-    refined[1, :, 4:, :4] = 0.01
-    mask = true_mask(Stub(coarse, refined), torch.zeros(2, 3, 4, 4))
-    assert torch.equal(mask, torch.tensor([[[1.0, 0.0], [0.0, 0.0]], [[0.0, 0.0], [1.0, 0.0]]]))
-
-
-def test_where_nothing_changes_the_mask_is_zero() -> None:
-    image = grey(0.3, height=6, width=6)
-    assert torch.equal(true_mask(Stub(image, image), torch.zeros(1, 3, 3, 3)), torch.zeros(1, 2, 2))
-
-
-def test_partial_patches_average_over_what_they_have() -> None:
-    coarse = torch.zeros(1, 3, 6, 6)  # feature 3 x 3, patches of 2: the last row and column are cut
-    refined = coarse.clone()
-    refined[..., 4:, 4:] = 1.0
-    mask = true_mask(Stub(coarse, refined), torch.zeros(1, 3, 3, 3))
-    assert torch.equal(mask, torch.tensor([[[0.0, 0.0], [0.0, 1.0]]]))
-
-
-@pytest.mark.parametrize("size", [(8, 8), (9, 5), (1, 1), (3, 17)])
-def test_the_mask_of_a_network_lies_in_0_to_1_on_its_grid(size: tuple[int, int]) -> None:
-    net = mga.accelerate(build("LongSkip", 3), style="paper")
-    lr = torch.rand(2, 3, *size)
-    with torch.no_grad():
-        mask = true_mask(net, lr)
-        assert mask.shape == net.trace(lr).score.shape
-    assert mask.min() >= 0
-    assert mask.max() <= 1
-    if mask[0].numel() > 1:
-        assert torch.equal(mask.amax(dim=(1, 2)), torch.ones(2))
-        assert torch.equal(mask.amin(dim=(1, 2)), torch.zeros(2))
 
 
 def test_mask_loss_by_hand() -> None:

@@ -1,0 +1,97 @@
+"""`mga-wrap sheet`: figures that show what was refined and what it brought."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mga_wrap.cli.app import app
+from mga_wrap.cli.measuring import Crop, DataScale, LowRes, each_picture
+from mga_wrap.cli.shared import (
+    K_HELP,
+    Device,
+    ModelName,
+    find_network,
+    parse_amount,
+    told,
+)
+from mga_wrap.errors import ArgumentError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from mga_wrap.measure.pairs import Pair
+
+_NOTES = (
+    "The frame marks the crop, where the predicted error is largest. Refined patches are in colour, the rest is pale. "
+    "Errors are drawn from dark (low) to bright (high), each picture by itself; the true error is the change of luma "
+    "when every patch is refined. PSNR and SSIM are of the whole picture, on Y."
+)
+
+
+@app.command()
+def sheet(
+    data: Annotated[Path, typer.Option(help="Folder of HR pictures, or one picture.")],
+    scale: DataScale,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="A page (.html, pictures inside), or a folder for <name>_sheet.png.")
+    ],
+    model: ModelName = None,
+    k: Annotated[str | None, typer.Option(help=K_HELP)] = None,
+    lr: LowRes = None,
+    crop: Crop = None,
+    device: Device = "auto",
+) -> None:
+    """Draw a figure for each picture: the mask, the refined patches, and crops with PSNR and SSIM."""
+    with told():
+        from mga_wrap.measure.figures import figure
+        from mga_wrap.measure.pairs import check_crop, find_pairs, read_pair
+        from mga_wrap.measure.sheet import as_html, write_html
+
+        page = out.suffix.lower() in (".html", ".htm")
+        if not page and out.suffix and not out.is_dir():
+            raise ArgumentError(f"got {out}; expected a page (sheet.html), or a folder without a suffix")
+        amount = parse_amount(k)
+        net = find_network(model, scale, device)
+        multiple = check_crop(crop, scale=scale, paired=lr is not None)
+        pairs = find_pairs(data, lr=lr, scale=scale)
+        if not page:
+            _check_names([pair.hr for pair in pairs])
+        figures: list[str] = []
+
+        def draw(pair: Pair) -> None:
+            low, high = read_pair(pair, scale=scale, crop=multiple)
+            drawn = figure(net, low, high, name=pair.hr.stem, k=amount).draw()
+            if page:
+                figures.append(as_html(pair.hr.stem, drawn))
+            else:
+                _write(drawn, out / f"{pair.hr.stem}_sheet.png")
+
+        failures = each_picture(pairs, draw, doing="drawing")
+        if figures:
+            title = f"{data.resolve().name} x{scale}, {Path(model or f'fsrcnn-m-x{scale}').name}"
+            write_html(figures, out, title=title, notes=_NOTES)
+            print(out)
+    if failures:
+        raise typer.Exit(1)
+
+
+def _check_names(files: Sequence[Path]) -> None:
+    seen: dict[str, Path] = {}
+    for file in files:
+        other = seen.setdefault(file.stem, file)
+        if other is not file:
+            raise ArgumentError(
+                f"{other.name} and {file.name} would both be written to {file.stem}_sheet.png; "
+                "write a page: -o sheet.html"
+            )
+
+
+def _write(drawn: np.ndarray, path: Path) -> None:
+    from mga_wrap.infer.images import Picture, write_image
+
+    write_image(Picture(drawn.astype("float32") / 255), path=path)
+    print(path)

@@ -1,0 +1,61 @@
+"""k and p of a table's columns: which there are, and that other patches are the same network."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from networks import build
+
+import mga_wrap as mga
+from mga_wrap.errors import ArgumentError
+from mga_wrap.measure.settings import Setting, label, settings_of, variants, with_patch
+
+
+@pytest.fixture(scope="module")
+def paper() -> mga.MGANet:
+    return mga.accelerate(mga.create_backbone("fsrcnn", scale=2), style="paper", k=7).eval()
+
+
+@pytest.fixture(scope="module")
+def continued() -> mga.MGANet:
+    return mga.accelerate(build("LongSkip", 2), p=4).eval()
+
+
+def test_a_number_of_patches_keeps_its_area_and_a_share_stays(paper: mga.MGANet) -> None:
+    settings = settings_of(paper, [0, 240, 0.5, "all", "dense"], ps=[2, 4, 8])
+    assert settings == [
+        Setting(0), Setting(960, 2), Setting(240, 4), Setting(60, 8), Setting(0.5, 2), Setting(0.5, 4),
+        Setting(0.5, 8), Setting("all", 2), Setting("all", 4), Setting("all", 8), Setting("dense"),
+    ]  # fmt: skip
+    assert settings_of(paper, [1], ps=[64]) == [Setting(1, 64)]
+
+
+def test_one_patch_and_all_of_them_are_two_settings(paper: mga.MGANet) -> None:
+    assert [setting.k for setting in settings_of(paper, [1, 1.0, 1])] == [1, 1.0]
+    assert [type(setting.k) for setting in settings_of(paper, [1, 1.0])] == [int, float]
+
+
+def test_a_patch_has_a_side(paper: mga.MGANet) -> None:
+    with pytest.raises(ArgumentError, match="got p=0; expected a patch side of at least 1"):
+        settings_of(paper, [1], ps=[4, 0])
+
+
+def test_variants_are_the_papers_and_the_original_where_there_is_one(paper: mga.MGANet, continued: mga.MGANet) -> None:
+    assert variants(paper) == [0, 7, "all", "dense"]
+    assert variants(continued) == [0, 0.25, "all", "dense", "original"]
+    letters = [Setting(k).variant for k in (*variants(continued), None, 1, 1.0)]
+    assert letters == ["B", "M", "A", "D", "original", "", "M", "M"]
+    assert (label("original", None), label(0.5, None), label(3, 8)) == ("original", "k = 0.5", "k = 3, p = 8")
+
+
+@pytest.mark.parametrize("p", [1, 2, 8])
+def test_other_patches_are_the_same_network(p: int, paper: mga.MGANet, continued: mga.MGANet) -> None:
+    lr = torch.rand(1, 3, 11, 14)
+    for net in (paper, continued):
+        changed = with_patch(net, p)
+        with torch.no_grad():
+            trace = changed.trace(lr, k=2)
+            assert torch.equal(changed(lr, k="dense"), net(lr, k="dense"))
+        assert trace.score.shape == (1, -(-11 // p), -(-14 // p))
+        assert net.p == net.mask.p == 4
+    assert with_patch(paper, None) is with_patch(paper, 4) is paper
