@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
+from mga_wrap.cut.calls import Known
 from mga_wrap.cut.family import Block, blocks_of, is_container, largest_closed, largest_family, macs_of
 from mga_wrap.cut.record import record_blocks
 from mga_wrap.cut.trace import Traced, fact, trace_blocks
@@ -102,7 +103,7 @@ class Template:
         device = next((p.device for p in self.model.parameters()), torch.device("cpu"))
         lr = torch.empty(shape, dtype=self.dtype, device=device)
         names = frozenset(self.blocks)
-        traced = record_blocks(self.model, lr, opened=self.opened, skipped=self.skipped, facts=False)
+        traced = record_blocks(self.model, lr, opened=self.opened, skipped=self.skipped)
         calls = [node for node in traced.graph.nodes if node.op == "call_module" and node.target in names]
         if tuple(str(node.target) for node in calls) != self.blocks:
             raise CutError(
@@ -191,8 +192,9 @@ def _open_until_chain(
     model: nn.Module, example: Tensor, sized: bool
 ) -> tuple[Traced, list[fx.Node], frozenset[str]]:  # fmt: skip
     opened: frozenset[str] = frozenset()
+    known = Known()
     while True:
-        traced = (record_blocks if sized else trace_blocks)(model, example, opened=opened)
+        traced = (record_blocks if sized else trace_blocks)(model, example, opened=opened, known=known)
         family = largest_family(traced)
         closed = largest_closed(traced, family)
         if closed is None:
