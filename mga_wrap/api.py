@@ -172,8 +172,11 @@ def _split(model: nn.Module, chain: Chain, count: int, wanted: _Wanted) -> tuple
         tail, block = (getattr(model, f"paper_refine_{part}", None) for part in ("tail", "block"))
         return split_paper(chain, count, halo=halo, refine_tail=tail, refine_block=block), halo
     crosses = interface(chain, count)
-    reach = describe(chain).reach_after(count) if wanted.halo == "exact" else None
-    halo = halo_of(wanted.halo, p=wanted.p, style="continue", crosses=crosses, reach=reach)
+    reach, why = None, ""
+    if wanted.halo == "exact":
+        anatomy = describe(chain)
+        reach, why = anatomy.reach_after(count), anatomy.inexact_after(count)
+    halo = halo_of(wanted.halo, p=wanted.p, style="continue", crosses=crosses, reach=reach, why=why)
     light = None
     if wanted.coarse_tail == "light":
         light = tail_of(chain, count, crosses).to(chain.example)
@@ -198,7 +201,8 @@ def _check(net: MGANet, chain: Chain, style: Style) -> None:
             expected = model(lr.clone())
         except Exception:  # the original does not take this size either, for whatever reason
             continue
-        with _telling(f"the original takes an image of {tuple(lr.shape)}, the cut network does not", style):
+        what = f"the original takes an image of {tuple(lr.shape)}, the cut network does not"
+        with _telling(what, chain, lr, style):
             dense, patched = net(lr, k="dense"), net(lr, k="all")
         if dense.shape != expected.shape or patched.shape != expected.shape:
             raise CutError(
@@ -236,11 +240,19 @@ def _check_place(net: MGANet, lr: Tensor, expected: Tensor) -> None:
 
 
 @contextmanager
-def _telling(what: str, style: Style) -> Iterator[None]:
+def _telling(what: str, chain: Chain, lr: Tensor, style: Style) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # whatever a block does with a size that it does not take
+        reason = first_line(error)
+        try:
+            chain.traced.model(torch.cat([lr, lr]))
+        except Exception as refused:  # nor does the original, for whatever reason
+            raise CutError(
+                f"{chain.name} fails on a batch of two images ({first_line(refused)}), and all windows of an image are "
+                "refined as one batch; expected a network that takes batches"
+            ) from error
         raise CutError(
-            f"{what} ({first_line(error)}): style={style!r} does not fit this network; try a larger p or halo, another "
-            "split_at or another style"
+            f"{what} ({reason}): style={style!r} does not fit this network; try a larger p or halo, another split_at "
+            "or another style"
         ) from error

@@ -176,8 +176,8 @@ def test_it_exports_for_a_fixed_size(name: str, k: object) -> None:
 
 
 @pytest.mark.parametrize(("p", "halo", "text"), [
-    (8, 1, rf"p=8 and halo=1, windows of 10, which .* a multiple of {WINDOW}; expected one: give halo=2"),
-    (9, None, rf"p=9; the network pads its windows to multiples of {WINDOW}, .* give p=12"),
+    (8, 1, rf"p=8 and halo=1, windows of 10; the .* multiples of {WINDOW}: give halo=2"),
+    (9, None, rf"p=9; the network works in windows .* multiples of {WINDOW}, .* give p=12"),
     (6, "exact", rf"p=6 with halo='exact'; the network works in windows of {WINDOW} x {WINDOW}.* give p=8"),
 ])  # fmt: skip
 def test_windows_that_the_network_does_not_take(p: int, halo: int | str | None, text: str) -> None:

@@ -89,13 +89,20 @@ class Known:
         if key in self._returned:
             made, macs = self._returned[key]
             self._before += macs
-            return map_aggregate(made, lambda one: one.again() if isinstance(one, _Made) else one)
+            return map_aggregate(made, _again)
         before = self.macs
         value = call(*args, **kwargs)
         if key is not None and not _real(value):
-            made = map_aggregate(value, lambda one: _Made.of(one) if isinstance(one, Tensor) else one)
-            self._returned[key] = made, self.macs - before
+            self._returned[key] = map_aggregate(value, _frozen_tensor), self.macs - before
         return value
+
+
+def _frozen_tensor(one: Any) -> Any:
+    return _Made.of(one) if isinstance(one, Tensor) else one
+
+
+def _again(one: Any) -> Any:
+    return one.again() if isinstance(one, _Made) else one
 
 
 def _key(name: str, args: Any, kwargs: Any) -> Hashable:

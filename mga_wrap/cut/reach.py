@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 import torch
@@ -21,6 +22,13 @@ ALIKE = 1e-5
 """Results that differ by less, over their standard deviation, differ by rounding."""
 
 
+class Inexact(StrEnum):
+    """Why no halo makes a part of the network exact on windows."""
+
+    WHOLE = "looks at the whole map, or farther than could be tried"
+    PLACE = "depends on where a window begins (as with a stride or a grid inside a block)"
+
+
 class _Kept(GraphRun):
     """Runs a graph and keeps a copy of every node's tensor."""
 
@@ -34,15 +42,15 @@ class _Kept(GraphRun):
         return value
 
 
-def reaches(chain: Chain) -> tuple[list[int | None], int | None]:
+def reaches(chain: Chain) -> tuple[list[int | Inexact], int | Inexact]:
     """The receptive field of each block, and of the tail, as pixels of the feature beyond a pixel's own square.
 
-    A value of 2 means: a pixel depends on the 5 x 5 around it. Fields of blocks in a row add up. None: further than
-    could be tried, as with an operation over the whole map; or the result depends on where the map begins, as with a
-    stride inside a block. Both make refining patches inexact.
+    A value of 2 means: a pixel depends on the 5 x 5 around it. Fields of blocks in a row add up. No value, but
+    `Inexact`: further than could be tried, as with an operation over the whole map; or the result depends on where the
+    map begins, as with a stride inside a block. Both make refining patches inexact.
     """
-    blocks: list[int | None] = [None] * len(chain.blocks)
-    tail: int | None = None
+    blocks: list[int | Inexact] = [Inexact.WHOLE] * len(chain.blocks)
+    tail: int | Inexact = Inexact.WHOLE
     pending = {*range(len(blocks)), -1}
     crosses = interface(chain, 1)
     for size in SIZES:
@@ -60,11 +68,11 @@ def reaches(chain: Chain) -> tuple[list[int | None], int | None]:
             reach = _spread(part)
             if reach is not None:
                 pending.discard(number)
-                reach = None if _depends_on_place(part, reach) else reach
+                value = Inexact.PLACE if _depends_on_place(part, reach) else reach
                 if number < 0:
-                    tail = reach
+                    tail = value
                 else:
-                    blocks[number] = reach
+                    blocks[number] = value
         if not pending:
             break
     return blocks, tail

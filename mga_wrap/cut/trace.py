@@ -157,9 +157,13 @@ def check_image(model: nn.Module, example: Tensor, result: Any) -> None:
         )
 
 
-def fails_on(model: nn.Module, example: Tensor, error: Exception) -> CutError:
+class ExampleError(CutError):
+    """The network does not take the example."""
+
+
+def fails_on(model: nn.Module, example: Tensor, error: Exception) -> ExampleError:
     """The error for a network that does not take the example."""
-    return CutError(
+    return ExampleError(
         f"{type(model).__name__} fails on an image of {tuple(example.shape)}: {first_line(error)}. If it takes "
         "another number of channels or other sizes, give such an image: example=torch.rand(1, 3, 64, 64)."
     )
