@@ -18,7 +18,7 @@ from mga_wrap.cut.graphs import Split
 from mga_wrap.cut.split import split_continue, split_paper
 from mga_wrap.cut.trace import first_line
 from mga_wrap.cut.windows import PATCH, Halo, Style, halo_of, patch_side
-from mga_wrap.errors import ArgumentError, CutError
+from mga_wrap.errors import ArgumentError, CutError, MGAError
 from mga_wrap.nets.mask import MaskPredictor
 from mga_wrap.nets.mga import Amount, Geometry, MGANet, check_amount
 
@@ -102,7 +102,8 @@ def _accelerate(model: nn.Module, chain: Chain, wanted: _Wanted) -> MGANet:
     count = blocks_in_base(chain, wanted.split_at, style)
     with torch.random.fork_rng(devices=[]):  # the new layers start alike each time, whatever the caller has drawn
         torch.default_generator.manual_seed(0)
-        split, halo = _split(model, chain, count, wanted)
+        with _building(chain, count):
+            split, halo = _split(model, chain, count, wanted)
         mask = MaskPredictor(_channels(split, chain), p=p).to(chain.example)  # its dtype, device
     geometry = Geometry(
         scale=chain.scale, channels=chain.example.shape[1], p=p, halo=halo,
@@ -237,6 +238,21 @@ def _check_place(net: MGANet, lr: Tensor, expected: Tensor) -> None:
             f"the network pads an image of {tuple(lr.shape)} on all sides, or treats its border in another way; "
             "expected padding at the right and at the bottom, if any. Pad outside of the network."
         )
+
+
+@contextmanager
+def _building(chain: Chain, count: int) -> Iterator[None]:
+    try:
+        yield
+    except MGAError:
+        raise
+    except Exception as error:  # whatever a tail does with what replaces its inputs
+        names = ", ".join(block.name for block in chain.blocks)
+        raise CutError(
+            f"{chain.name} cannot be cut after {count} of the blocks {names}: without the others its tail fails "
+            f"({first_line(error)}). Expected a head, a chain of blocks and a tail, which U-Nets and up-and-down networks "
+            "are not; try another split_at"
+        ) from error
 
 
 @contextmanager
