@@ -250,8 +250,8 @@ def _building(chain: Chain, count: int) -> Iterator[None]:
         names = ", ".join(block.name for block in chain.blocks)
         raise CutError(
             f"{chain.name} cannot be cut after {count} of the blocks {names}: without the others its tail fails "
-            f"({first_line(error)}). Expected a head, a chain of blocks and a tail, which U-Nets and up-and-down networks "
-            "are not; try another split_at"
+            f"({first_line(error)}). Expected a head, a chain of blocks and a tail, which U-Nets and up-and-down "
+            "networks are not; try another split_at"
         ) from error
 
 
