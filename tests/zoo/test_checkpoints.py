@@ -36,7 +36,7 @@ def test_rfdn(shared: Path) -> None:
 
 
 @pytest.mark.parametrize(("file", "blocks", "cuts"), [
-    ("realesr-animevideov3-x4.safetensors", 17, None), ("realesrgan-x4plus-anime-6b-fp16.safetensors", 6, [3]),
+    ("realesr-animevideov3-x4.safetensors", 16, None), ("realesrgan-x4plus-anime-6b-fp16.safetensors", 6, [3]),
 ])  # fmt: skip
 def test_real_esrgan(file: str, blocks: int, cuts: list[int] | None, shared: Path) -> None:
     """In float64: through so many trained layers float32 rounds to more than 1e-5. One cut of the larger network."""

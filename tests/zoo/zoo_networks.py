@@ -87,7 +87,6 @@ ZOO: dict[str, Make] = {
     "RealPLKSR, DySample": of("PLKSR.__arch.RealPLKSR:RealPLKSR", **PLK, dysample=True, layer_norm=True),
     "SAFMN": of("SAFMN.__arch.safmn:SAFMN", dim=8, n_blocks=4, upscaling_factor=2),
     "SAFMN_BCIE": of("SAFMNBCIE.__arch.safmn_bcie:SAFMN_BCIE", dim=8, n_blocks=4, num_layers=1),
-    "SCUNet": of("SCUNet.__arch.SCUNet:SCUNet", config=[1] * 7),
     "SPAN": of("SPAN.__arch.span:SPAN", num_in_ch=3, num_out_ch=3, feature_channels=8, upscale=2, img_range=1.0),
     "SRFormer": of("SRFormer.__arch.SRFormer:SRFormer", package="spandrel_extra_arches", **{**SWIN, "window_size": 8}),
     "SRVGGNetCompact": of("Compact.__arch.SRVGG:SRVGGNetCompact", num_feat=8, num_conv=5, upscale=2),
