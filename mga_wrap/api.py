@@ -18,7 +18,7 @@ from mga_wrap.cut.graphs import Split
 from mga_wrap.cut.split import split_continue, split_paper
 from mga_wrap.cut.trace import first_line
 from mga_wrap.cut.windows import PATCH, Halo, Style, halo_of, patch_side
-from mga_wrap.errors import ArgumentError, CutError
+from mga_wrap.errors import ArgumentError, CutError, MGAError
 from mga_wrap.nets.mask import MaskPredictor
 from mga_wrap.nets.mga import Amount, Geometry, MGANet, check_amount
 
@@ -102,7 +102,8 @@ def _accelerate(model: nn.Module, chain: Chain, wanted: _Wanted) -> MGANet:
     count = blocks_in_base(chain, wanted.split_at, style)
     with torch.random.fork_rng(devices=[]):  # the new layers start alike each time, whatever the caller has drawn
         torch.default_generator.manual_seed(0)
-        split, halo = _split(model, chain, count, wanted)
+        with _building(chain, count):
+            split, halo = _split(model, chain, count, wanted)
         mask = MaskPredictor(_channels(split, chain), p=p).to(chain.example)  # its dtype, device
     geometry = Geometry(
         scale=chain.scale, channels=chain.example.shape[1], p=p, halo=halo,
@@ -172,8 +173,11 @@ def _split(model: nn.Module, chain: Chain, count: int, wanted: _Wanted) -> tuple
         tail, block = (getattr(model, f"paper_refine_{part}", None) for part in ("tail", "block"))
         return split_paper(chain, count, halo=halo, refine_tail=tail, refine_block=block), halo
     crosses = interface(chain, count)
-    reach = describe(chain).reach_after(count) if wanted.halo == "exact" else None
-    halo = halo_of(wanted.halo, p=wanted.p, style="continue", crosses=crosses, reach=reach)
+    reach, why = None, ""
+    if wanted.halo == "exact":
+        anatomy = describe(chain)
+        reach, why = anatomy.reach_after(count), anatomy.inexact_after(count)
+    halo = halo_of(wanted.halo, p=wanted.p, style="continue", crosses=crosses, reach=reach, why=why)
     light = None
     if wanted.coarse_tail == "light":
         light = tail_of(chain, count, crosses).to(chain.example)
@@ -198,7 +202,8 @@ def _check(net: MGANet, chain: Chain, style: Style) -> None:
             expected = model(lr.clone())
         except Exception:  # the original does not take this size either, for whatever reason
             continue
-        with _telling(f"the original takes an image of {tuple(lr.shape)}, the cut network does not", style):
+        what = f"the original takes an image of {tuple(lr.shape)}, the cut network does not"
+        with _telling(what, chain, lr, style):
             dense, patched = net(lr, k="dense"), net(lr, k="all")
         if dense.shape != expected.shape or patched.shape != expected.shape:
             raise CutError(
@@ -236,11 +241,34 @@ def _check_place(net: MGANet, lr: Tensor, expected: Tensor) -> None:
 
 
 @contextmanager
-def _telling(what: str, style: Style) -> Iterator[None]:
+def _building(chain: Chain, count: int) -> Iterator[None]:
+    try:
+        yield
+    except MGAError:
+        raise
+    except Exception as error:  # whatever a tail does with what replaces its inputs
+        names = ", ".join(block.name for block in chain.blocks)
+        raise CutError(
+            f"{chain.name} cannot be cut after {count} of the blocks {names}: without the others its tail fails "
+            f"({first_line(error)}). Expected a head, a chain of blocks and a tail, which U-Nets and up-and-down "
+            "networks are not; try another split_at"
+        ) from error
+
+
+@contextmanager
+def _telling(what: str, chain: Chain, lr: Tensor, style: Style) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # whatever a block does with a size that it does not take
+        reason = first_line(error)
+        try:
+            chain.traced.model(torch.cat([lr, lr]))
+        except Exception as refused:  # nor does the original, for whatever reason
+            raise CutError(
+                f"{chain.name} fails on a batch of two images ({first_line(refused)}), and all windows of an image are "
+                "refined as one batch; expected a network that takes batches"
+            ) from error
         raise CutError(
-            f"{what} ({first_line(error)}): style={style!r} does not fit this network; try a larger p or halo, another "
-            "split_at or another style"
+            f"{what} ({reason}): style={style!r} does not fit this network; try a larger p or halo, another split_at "
+            "or another style"
         ) from error

@@ -32,6 +32,16 @@ class PadsAndAddsImage(PadsToMultiple):
         return super().forward(x) + F.interpolate(x, scale_factor=scale, mode="bilinear")
 
 
+class AlwaysPads(LongSkip):
+    """Pads to the next multiple of 8 even where it has one: no window's feature is as large as the window."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        height, width = x.shape[-2:]
+        scale = self.tail[1].upscale_factor
+        x = F.pad(x, [0, 8 - width % 8, 0, 8 - height % 8], mode="replicate")
+        return super().forward(x)[..., : scale * height, : scale * width]
+
+
 class WritesToSelf(LongSkip):
     """Assigns to its own buffer, and multiplies its input in place."""
 
@@ -191,10 +201,20 @@ class Unshuffles(nn.Module):
         return self.tail(x)[..., : self.scale * height, : self.scale * width]
 
 
+class WholeWindowsOnly(WindowAttention):
+    """Takes sides that are multiples of its windows, and no others."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.shape[-2] % WINDOW or x.shape[-1] % WINDOW:
+            raise ValueError(f"sides must be multiples of {WINDOW}")
+        return super().forward(x)
+
+
 SIZED: dict[str, Callable[[int], nn.Module]] = {
     network.__name__: network
     for network in (
-        PadsToMultiple, PadsAndAddsImage, WritesToSelf, Tokens, ChannelsLast, WindowAttention, TupleBlocks, Unshuffles,
+        PadsToMultiple, PadsAndAddsImage, AlwaysPads, WritesToSelf, Tokens, ChannelsLast, WindowAttention, TupleBlocks,
+        Unshuffles,
     )
 }  # fmt: skip
 

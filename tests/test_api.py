@@ -204,6 +204,61 @@ class OneAndAHalf(LongSkip):
         return F.interpolate(super().forward(x), scale_factor=0.75)
 
 
+class UpProjection(nn.Module):
+    """Up, and the error of going down again added (D-DBPN)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.fuse = conv(channels, C, 1)
+        self.up, self.again = (nn.ConvTranspose2d(C, C, 6, stride=2, padding=2) for _ in range(2))
+        self.down = nn.Conv2d(C, C, 6, stride=2, padding=2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.fuse(x)
+        up = F.relu(self.up(x))
+        return up + F.relu(self.again(F.relu(self.down(up)) - x))
+
+
+class DownProjection(UpProjection):
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels)
+        self.up, self.again = (nn.Conv2d(C, C, 6, stride=2, padding=2) for _ in range(2))
+        self.down = nn.ConvTranspose2d(C, C, 6, stride=2, padding=2)
+
+
+class DDBPN(nn.Module):
+    """Up and down in turns, each on all of its kind before; the last takes every enlarged map."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head, self.tail = conv(3, C), conv(3 * C, 3)
+        self.ups = nn.ModuleList([UpProjection(C), UpProjection(C), UpProjection(2 * C)])
+        self.downs = nn.ModuleList([DownProjection(C), DownProjection(2 * C)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        low, high = [self.head(x)], []
+        for up, down in zip(self.ups, [*self.downs, None], strict=True):
+            high.append(up(torch.cat(low[1:] or low, dim=1)))
+            if down is not None:
+                low.append(down(torch.cat(high, dim=1)))
+        return self.tail(torch.cat(high, dim=1))
+
+
+class OneImageOnly(LongSkip):
+    """Chooses what to do by the one image that it is given (an expert for each)."""
+
+    def __init__(self, scale: int) -> None:
+        super().__init__(scale)
+        self.body = nn.Sequential(*[Chooses() for _ in range(4)])
+
+
+class Chooses(Residual):
+    def forward(self, x: Tensor) -> Tensor:
+        if x.mean(dim=(1, 2, 3)) > 1e9:  # of one image this is one value
+            return x
+        return super().forward(x)
+
+
 class Shrinks(LongSkip):
     def forward(self, x: Tensor) -> Tensor:
         return F.avg_pool2d(super().forward(x), 4)
@@ -246,6 +301,8 @@ def scripted() -> nn.Module:
     (lambda: nn.Upsample(scale_factor=2), "Upsample has no parameters"),
     (lambda: F.relu, "got a function; expected an nn.Module that turns lr into sr"),
     (UNet, r"UNet has no chain of body blocks: found the modules enc1, enc2, enc3, .*U-Nets"),
+    (DDBPN, r"DDBPN cannot be cut after 1 of the blocks .*up-and-down networks"),
+    (lambda: OneImageOnly(2), "OneImageOnly fails on a batch of two images .* expected a network that takes batches"),
     (lambda: TwoOutputs(2), r"TwoOutputs returns a tuple of 2; expected one image .*Wrap it in a module that"),
     (lambda: SecondInput(2), r"SecondInput fails on an image of \(1, 3, 32, 24\): .*noise"),
     (lambda: OtherChannels(2), r"turns \(1, 3, 32, 24\) into \(1, 1, 64, 48\); expected .* same batch and channels"),
@@ -271,9 +328,12 @@ def test_what_is_no_network_to_cut_says_why_and_stays_as_it_was(make: Callable[[
 
 
 def test_a_classifier_is_refused() -> None:
-    models = pytest.importorskip("torchvision.models")
-    with pytest.raises(mga.CutError, match=r"ResNet returns a tensor of shape \(1, 1000\); expected one image"):
-        mga.inspect(models.resnet18())
+    model = pytest.importorskip("timm").create_model("resnet18").eval()
+    before = copy.deepcopy(model.state_dict())
+    for look in (mga.inspect, mga.accelerate):
+        with pytest.raises(mga.CutError, match=r"ResNet returns a tensor of shape \(1, 1000\); expected one image"):
+            look(model)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
 @pytest.mark.parametrize("p", [16, 3])
@@ -283,7 +343,7 @@ def test_blocks_that_assert_sizes(p: int) -> None:
         net = mga.accelerate(Asserting(2), p=p)
         assert net(image(24, 32), k="all").shape == (1, 3, 48, 64)
     else:
-        with pytest.raises(mga.CutError, match="the cut network does not"):
+        with pytest.raises(mga.CutError, match=r"got p=3; .* sides are multiples of 4, .* give p=4"):
             mga.accelerate(Asserting(2), p=p)
 
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sized_networks import SIZED, WINDOW, build_sized
+from sized_networks import SIZED, WINDOW, WholeWindowsOnly, build_sized
 from test_laws import amounts, enlarge, image, refined_pixels
 from torch import nn
 
@@ -176,8 +176,8 @@ def test_it_exports_for_a_fixed_size(name: str, k: object) -> None:
 
 
 @pytest.mark.parametrize(("p", "halo", "text"), [
-    (8, 1, rf"p=8 and halo=1, windows of 10, which .* a multiple of {WINDOW}; expected one: give halo=2"),
-    (9, None, rf"p=9; the network pads its windows to multiples of {WINDOW}, .* give p=12"),
+    (8, 1, rf"p=8 and halo=1, windows of 10; the .* multiples of {WINDOW}: give halo=2"),
+    (9, None, rf"p=9; the network works in windows .* multiples of {WINDOW}, .* give p=12"),
     (6, "exact", rf"p=6 with halo='exact'; the network works in windows of {WINDOW} x {WINDOW}.* give p=8"),
 ])  # fmt: skip
 def test_windows_that_the_network_does_not_take(p: int, halo: int | str | None, text: str) -> None:
@@ -189,6 +189,24 @@ def test_the_halo_is_chosen_to_fit_the_windows() -> None:
     assert mga.accelerate(original("WindowAttention")).halo == 2  # 16 + 2 * 2 is a multiple of 4
     assert mga.accelerate(original("PadsToMultiple")).halo == 4
     assert mga.accelerate(original("Tokens")).halo == 2
+
+
+def test_a_network_that_always_pads_keeps_a_halo() -> None:
+    model = original("AlwaysPads")
+    assert mga.accelerate(model, p=16, halo=4).geometry.halo == 4
+    with pytest.raises(mga.CutError, match=r"p=16 and halo=0, .* multiples of 8, with a halo: give halo=4"):
+        mga.accelerate(model, p=16, halo=0)
+
+
+def test_a_network_that_takes_whole_windows_only() -> None:
+    """Nothing is padded here; which sides it takes is found by trying."""
+    model = WholeWindowsOnly(2).eval()
+    anatomy = mga.inspect(model)
+    assert (anatomy.multiple, anatomy.reach_after(2)) == (WINDOW, 8)
+    net, lr = mga.accelerate(model, split_at=2, p=8, halo="exact"), image(1, 28, 36)
+    torch.testing.assert_close(enlarge(net, lr, k="all"), enlarge(model, lr), atol=1e-5, rtol=0)
+    with pytest.raises(mga.CutError, match=rf"windows of 10; .* multiples of {WINDOW}: give halo=2"):
+        mga.accelerate(model, p=8, halo=1)
 
 
 def test_style_paper_says_that_it_needs_a_graph_for_every_size() -> None:

@@ -12,7 +12,7 @@ from torch import fx, nn
 
 from mga_wrap.cut.chain import Chain
 from mga_wrap.cut.crossing import CHANNELS, Crossing, Interface, crossing_nodes, feature_channels, interface
-from mga_wrap.cut.reach import reaches
+from mga_wrap.cut.reach import Inexact, reaches
 from mga_wrap.cut.trace import descendants, fact
 from mga_wrap.errors import CutError
 from mga_wrap.nets.light import LightTail
@@ -30,9 +30,11 @@ class Part:
     share: float
     """MACs over those of the network, 0 to 1."""
     reach: int | None
-    """Receptive field beyond a pixel's own square, in pixels of the feature; None: no halo is exact, see `reaches`."""
+    """Receptive field beyond a pixel's own square, in pixels of the feature; None: no halo is exact."""
     crossing: tuple[str, ...] = ()
     """What crosses a cut after this block, as "channels x resolution"; empty for head, tail and last block."""
+    inexact: str = ""
+    """Why no halo is exact, where none is."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Anatomy:
     mask_macs: float
     """MACs per lr pixel of the mask predictor."""
     multiple: int
-    """The network works in windows whose sides are a multiple of this, and pads the image to it; 1 if it does not."""
+    """The network works in windows whose sides are a multiple of this; 1 if it does not."""
 
     @property
     def macs(self) -> float:
@@ -69,6 +71,11 @@ class Anatomy:
                 return None
             total += part.reach
         return -(-total // self.multiple) * self.multiple
+
+    def inexact_after(self, count: int) -> str:
+        """Why no halo makes refining exact when `count` blocks are in the Base-Net; empty where one does."""
+        reasons = [f"{part.name} {part.inexact}" for part in (*self.blocks[count:], self.tail) if part.inexact]
+        return reasons[0] if reasons else ""
 
     def cost(self, count: int, *, share: float, p: int, halo: int, coarse_tail: str = "copy") -> float:
         """MACs after a cut over those of the original, the mask predictor's among them.
@@ -129,11 +136,8 @@ class Anatomy:
             lines.append(
                 f"It works in windows: p + 2 * halo has to be a multiple of {self.multiple}; for an exact halo p too."
             )
-        if self.reach_after(len(self.blocks) - 1) is None or any(block.reach is None for block in self.blocks):
-            lines.append(
-                "none: a part looks at the whole map, or its result depends on where a window begins (a stride inside "
-                "a block): refined patches differ a little from the original."
-            )
+        if why := self.inexact_after(0):
+            lines.append(f"none: {why}; refined patches differ a little from the original.")
         return "\n".join(lines)
 
 
@@ -154,8 +158,10 @@ def describe(chain: Chain) -> Anatomy:
     block_reach, tail_reach = reaches(chain)
     crosses = interface(chain, 1)
 
-    def part(name: str, macs: float, reach: int | None, crossing: tuple[str, ...] = ()) -> Part:
-        return Part(name, macs / pixels, macs / pixels / total, reach, crossing)
+    def part(name: str, macs: float, reach: int | Inexact | None, crossing: tuple[str, ...] = ()) -> Part:
+        known = None if isinstance(reach, Inexact) else reach
+        why = reach.value if isinstance(reach, Inexact) else ""
+        return Part(name, macs / pixels, macs / pixels / total, known, crossing, why)
 
     head = [node for node in nodes if node not in body and node not in behind]
     tail = [node for node in nodes if node in behind]

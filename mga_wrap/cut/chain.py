@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 
+from mga_wrap.cut.calls import Known
 from mga_wrap.cut.family import Block, blocks_of, is_container, largest_closed, largest_family, macs_of
 from mga_wrap.cut.record import record_blocks
-from mga_wrap.cut.trace import Traced, fact, trace_blocks
+from mga_wrap.cut.trace import ExampleError, Traced, fact, trace_blocks, unchanged
 from mga_wrap.errors import ArgumentError, CutError
 
-EXAMPLE_SIZE = (32, 24)
-"""Sides of the image on which a network is tried: unequal, and multiples of 8 for networks with windows."""
+EXAMPLE_SIZES = (32, 24), (64, 48)
+"""Sides of the images on which a network is tried: unequal, multiples of 8, then of 16, for networks with windows."""
 
 GROWTH = 128
 """How much larger an image is made, to see which sides of a tensor grow with it; a multiple of every usual window."""
@@ -63,6 +65,22 @@ class Chain:
             self._at[shape] = Template.of(self, hollow=False).chain(shape)
         return self._at[shape]
 
+    @cached_property
+    def step(self) -> int:
+        """The network takes images whose sides are multiples of this: 1, 2, 4, ...; 1 too where none is smaller."""
+        height, width = self.example.shape[-2:]
+        step = 1
+        while step < min(height, width):
+            lr = self.example[..., : height - step, : width - step]
+            try:
+                with torch.no_grad(), unchanged(self.traced.model):
+                    self.traced.model(lr.clone())
+            except Exception:  # whatever a forward does with a size that it does not take
+                step *= 2
+            else:
+                return step
+        return 1
+
     @property
     def grown(self) -> tuple[Chain, Chain, Chain]:
         """The chain for an image that is higher by `GROWTH`, one that is wider, and one image more."""
@@ -102,7 +120,7 @@ class Template:
         device = next((p.device for p in self.model.parameters()), torch.device("cpu"))
         lr = torch.empty(shape, dtype=self.dtype, device=device)
         names = frozenset(self.blocks)
-        traced = record_blocks(self.model, lr, opened=self.opened, skipped=self.skipped, facts=False)
+        traced = record_blocks(self.model, lr, opened=self.opened, skipped=self.skipped)
         calls = [node for node in traced.graph.nodes if node.op == "call_module" and node.target in names]
         if tuple(str(node.target) for node in calls) != self.blocks:
             raise CutError(
@@ -133,7 +151,8 @@ def find_chain(model: nn.Module, *, example: Tensor | None = None, sized: bool |
 
     Args:
         model: lr -> sr; neither it nor anything in it is changed.
-        example: (B, 3, H, W) to try the network on; by default a random image of 32 x 24.
+        example: (B, 3, H, W) to try the network on; by default a random image of 32 x 24, or 64 x 48 where the
+            network does not take that.
         sized: False: by torch.fx, whose graph holds for every size. True: for one size at a time. None: by torch.fx
             if that is possible.
 
@@ -153,11 +172,9 @@ def find_chain(model: nn.Module, *, example: Tensor | None = None, sized: bool |
             f"{type(model).__name__} cannot be copied ({error}); remove what it cannot copy, e.g. with "
             "torch.nn.utils.remove_weight_norm"
         ) from error
-    if example is None:
-        example = _default_example(model)
-    if not isinstance(example, Tensor):
+    if not isinstance(example, Tensor | None):
         raise ArgumentError(f"got example of type {type(example).__name__}; expected a tensor (B, 3, H, W)")
-    traced, family, opened = _open_until_chain(model, example, sized)
+    example, (traced, family, opened) = _first_taken(model, example, sized)
     chain = Chain(
         name=type(model).__name__, traced=traced, blocks=blocks_of(traced, family), example=example, opened=opened,
         sized=sized,
@@ -177,22 +194,39 @@ def _refuse_wrappers(model: nn.Module) -> None:
         raise CutError(f"got a {type(model).__name__}; give the network inside it: accelerate(model.{inner}, ...)")
 
 
-def _default_example(model: nn.Module) -> Tensor:
+_Found = tuple[Traced, list[fx.Node], frozenset[str]]
+
+
+def _first_taken(model: nn.Module, example: Tensor | None, sized: bool) -> tuple[Tensor, _Found]:
+    """The example, or the first default one that the network takes, and what was found with it."""
+    if example is not None:
+        return example, _open_until_chain(model, example, sized)
+    refused = None
+    for size in EXAMPLE_SIZES:
+        image = _default_example(model, size)
+        try:
+            return image, _open_until_chain(model, image, sized)
+        except ExampleError as error:
+            refused = refused or error
+    assert refused is not None
+    raise refused
+
+
+def _default_example(model: nn.Module, size: tuple[int, int]) -> Tensor:
     """A fixed image in the network's dtype and on its device; the caller's random state stays as it is."""
     weight = next((p for p in model.parameters() if p.is_floating_point()), None)
     if weight is None:
         raise CutError(f"{type(model).__name__} has no parameters; expected a trained super-resolution network")
     generator = torch.Generator().manual_seed(0)
-    image = torch.rand(1, 3, *EXAMPLE_SIZE, generator=generator)
+    image = torch.rand(1, 3, *size, generator=generator)
     return image.to(device=weight.device, dtype=weight.dtype)
 
 
-def _open_until_chain(
-    model: nn.Module, example: Tensor, sized: bool
-) -> tuple[Traced, list[fx.Node], frozenset[str]]:  # fmt: skip
+def _open_until_chain(model: nn.Module, example: Tensor, sized: bool) -> _Found:
     opened: frozenset[str] = frozenset()
+    known = Known()
     while True:
-        traced = (record_blocks if sized else trace_blocks)(model, example, opened=opened)
+        traced = (record_blocks if sized else trace_blocks)(model, example, opened=opened, known=known)
         family = largest_family(traced)
         closed = largest_closed(traced, family)
         if closed is None:

@@ -33,7 +33,10 @@ class Interface:
     zoom: int
     """Pixels of sr a side for one of the feature."""
     multiple: int = 1
-    """The network pads the feature's sides to a multiple of this; windows have to be one."""
+    """The feature's sides are a multiple of this, since the network pads the image or takes no other sides; windows
+    have to be one."""
+    spare: int = 0
+    """Pixels of lr, right and below, that a window is short of its feature: a network may pad whatever it is given."""
 
 
 def crossing_nodes(chain: Chain, count: int) -> tuple[list[fx.Node], list[fx.Node]]:
@@ -105,18 +108,24 @@ def interface(chain: Chain, count: int) -> Interface:
     ]
     for node, one, size in zip(nodes, crossing, sizes, strict=True):
         _check_size(node, one, size, sizes[0], (height, width), stride)
-    return Interface(tuple(crossing), stride, chain.scale * stride, _multiple(chain, count, layouts[0], stride))
+    multiple, spare = _padding(chain, count, layouts[0], stride)
+    return Interface(tuple(crossing), stride, chain.scale * stride, multiple, spare)
 
 
-def _multiple(chain: Chain, count: int, layout: Layout, stride: int) -> int:
-    """The feature's sides are multiples of this, because the network pads the image: 1 if it does not."""
+def _padding(chain: Chain, count: int, layout: Layout, stride: int) -> tuple[int, int]:
+    """(multiple, spare) of an `Interface`."""
+    if chain.step > 1:
+        return max(1, chain.step // stride), 0
 
-    def side(of: int) -> int:
-        shape = (*chain.example.shape[:2], of * stride, of * stride)
+    def side(lr: int) -> int:
+        shape = (*chain.example.shape[:2], lr, lr)
         return map_size(chain.at(shape).blocks[count - 1].end, layout, shape)[0]
 
-    one = side(GROWTH + 1)
-    return 1 if one == GROWTH + 1 else side(one + 1) - one
+    odd = (GROWTH + 1) * stride
+    if (one := side(odd)) == GROWTH + 1:
+        return 1, 0
+    multiple = side((one + 1) * stride) - one
+    return multiple, int(side(one * stride) != one == side(one * stride - 1))
 
 
 def feature_channels(chain: Chain, count: int, crosses: Interface) -> int:
@@ -229,4 +238,5 @@ def of_maps(chain: Chain, nodes: list[fx.Node]) -> Interface:
                 "a whole multiple of the feature's sides. Cut at another block."
             )
         crossing.append(Crossing("map", shape[2] // height))
-    return Interface(tuple(crossing), max(1, image[-2] // height), sides[0] // height)
+    stride = max(1, image[-2] // height)
+    return Interface(tuple(crossing), stride, sides[0] // height, max(1, chain.step // stride))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 import torch
@@ -17,8 +18,15 @@ from mga_wrap.nets.layouts import to_map
 SIZES = (48, 112)
 """Sides of the maps on which a NaN is let loose: the second only if the first was too small."""
 
-ALIKE = 1e-5
-"""Results that differ by less, over their standard deviation, differ by rounding."""
+ALIKE = 5e-5
+"""Results that differ by less, over their standard deviation, differ by rounding (of coordinates, in a grid_sample)."""
+
+
+class Inexact(StrEnum):
+    """Why no halo makes a part of the network exact on windows."""
+
+    WHOLE = "looks at the whole map, or farther than could be tried"
+    PLACE = "depends on where a window begins (as with a stride or a grid inside a block)"
 
 
 class _Kept(GraphRun):
@@ -34,15 +42,15 @@ class _Kept(GraphRun):
         return value
 
 
-def reaches(chain: Chain) -> tuple[list[int | None], int | None]:
+def reaches(chain: Chain) -> tuple[list[int | Inexact], int | Inexact]:
     """The receptive field of each block, and of the tail, as pixels of the feature beyond a pixel's own square.
 
-    A value of 2 means: a pixel depends on the 5 x 5 around it. Fields of blocks in a row add up. None: further than
-    could be tried, as with an operation over the whole map; or the result depends on where the map begins, as with a
-    stride inside a block. Both make refining patches inexact.
+    A value of 2 means: a pixel depends on the 5 x 5 around it. Fields of blocks in a row add up. No value, but
+    `Inexact`: further than could be tried, as with an operation over the whole map; or the result depends on where the
+    map begins, as with a stride inside a block. Both make refining patches inexact.
     """
-    blocks: list[int | None] = [None] * len(chain.blocks)
-    tail: int | None = None
+    blocks: list[int | Inexact] = [Inexact.WHOLE] * len(chain.blocks)
+    tail: int | Inexact = Inexact.WHOLE
     pending = {*range(len(blocks)), -1}
     crosses = interface(chain, 1)
     for size in SIZES:
@@ -60,11 +68,11 @@ def reaches(chain: Chain) -> tuple[list[int | None], int | None]:
             reach = _spread(part)
             if reach is not None:
                 pending.discard(number)
-                reach = None if _depends_on_place(part, reach) else reach
+                value = Inexact.PLACE if _depends_on_place(part, reach) else reach
                 if number < 0:
-                    tail = reach
+                    tail = value
                 else:
-                    blocks[number] = reach
+                    blocks[number] = value
         if not pending:
             break
     return blocks, tail
@@ -105,6 +113,11 @@ class _Part:
         height, width = self.kept[self.source].shape[-2:]
         return height, width
 
+    @property
+    def zoom(self) -> int:
+        """Pixels of the end a side for one of the source."""
+        return self.crosses.zoom if self.end is self.chain.sr else 1
+
     def as_map(self, value: Tensor) -> Tensor:
         """A view of a tensor that lies as the feature does; any other as it is."""
         layout = self.crosses.crossing[0].layout
@@ -137,8 +150,10 @@ def _spread(part: _Part) -> int | None:
     for place in places:
         value = part.kept[part.source].clone()
         part.as_map(value)[..., place[0], place[1]] = torch.nan  # through the view
-        reach = max(reach, _distance(part.again({part.source: value}), width, place))
-    return reach if reach < (min(height, width) - 1) // 2 else None
+        reach = max(reach, _distance(part.again({part.source: value}), part.zoom, place))
+        if reach >= (min(height, width) - 1) // 2:
+            return None
+    return reach
 
 
 def _depends_on_place(part: _Part, reach: int) -> bool:
@@ -156,18 +171,17 @@ def _depends_on_place(part: _Part, reach: int) -> bool:
                 view.copy_(view.roll((by, by), (-2, -1)))
             moved[node] = value
     expected = part.again({})  # not what was kept: blocks may write in place, and here they write into copies
-    ratio = max(1, expected.shape[-1] // width)
+    ratio = part.zoom
     inside = slice((reach + step) * ratio, -(reach + step) * ratio)
     expected = expected.roll((step * ratio, step * ratio), (-2, -1))[..., inside, inside]
     difference = part.again(moved)[..., inside, inside] - expected
     return difference.numel() > 0 and bool(difference.abs().max() > ALIKE * expected.std())
 
 
-def _distance(value: Tensor, width: int, at: tuple[int, int]) -> int:
-    """How far the NaN at (row, col) of a map of that width got, in its pixels."""
+def _distance(value: Tensor, ratio: int, at: tuple[int, int]) -> int:
+    """How far the NaN at (row, col) of a map got, in its pixels, of which the value has so many a side for each."""
     row, col = at
     hit = value.isnan().flatten(0, 1).any(dim=0)  # (s*H, s*W)
-    ratio = max(1, hit.shape[-1] // width)
     rows, cols = (hit.any(dim=dim).nonzero().flatten() // ratio for dim in (1, 0))
     if len(rows) == 0:
         return 0

@@ -9,9 +9,8 @@ keep their input's shape need not be called at all: writing down another size ta
 from __future__ import annotations
 
 import operator
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from typing import Any, cast
 
 import torch
@@ -21,12 +20,10 @@ from torch.fx.node import map_aggregate
 from torch.overrides import TorchFunctionMode, is_tensor_method_or_property
 from torch.utils._python_dispatch import _disable_current_modes
 
-from mga_wrap.cut.trace import FACT, Fact, Traced, ancestors, check_image, counting, fails_on
+from mga_wrap.cut.calls import Call, Known, caught
+from mga_wrap.cut.trace import FACT, Fact, Traced, ancestors, check_image, fails_on
 from mga_wrap.cut.trace import unchanged as _unchanged
 from mga_wrap.errors import CutError
-
-_ONE_AT_A_TIME = threading.RLock()
-"""Two threads that trace would take each other's replacement of `nn.Module.__call__` for the original."""
 
 CONSTANT = "_mga_constant{}"
 """Names of tensors that a forward makes itself, like the attention mask for a size."""
@@ -38,7 +35,7 @@ def record_blocks(
     *,
     opened: frozenset[str] = frozenset(),
     skipped: frozenset[str] = frozenset(),
-    facts: bool = True,
+    known: Known | None = None,
 ) -> Traced:
     """Trace a network for images of one shape.
 
@@ -47,7 +44,7 @@ def record_blocks(
         lr: (B, 3, H, W); its values are of no consequence unless a block looks at them.
         opened: dotted names of modules to look into; all others stay one node each.
         skipped: dotted names of modules that return a tensor of their first input's shape and are not called.
-        facts: count MACs; otherwise shapes alone.
+        known: count MACs, and leave out calls that it knows; otherwise shapes alone are noted.
 
     Returns:
         The graph for this shape, with `Fact`s.
@@ -56,12 +53,12 @@ def record_blocks(
         CutError: the forward fails, depends on the values of the image, or does not return one image.
     """
     try:
-        return _record(model, lr, opened, skipped, fake=True, facts=facts)
+        return _record(model, lr, opened, skipped, fake=True, known=known)
     except CutError:
         raise
     except Exception:  # e.g. a block that looks at its data: with an image it may run
         try:
-            return _record(model, lr, opened, skipped, fake=False, facts=facts)
+            return _record(model, lr, opened, skipped, fake=False, known=known)
         except CutError:
             raise
         except Exception as error:  # whatever a forward does with an image that it does not take
@@ -69,14 +66,14 @@ def record_blocks(
 
 
 def _record(
-    model: nn.Module, lr: Tensor, opened: frozenset[str], skipped: frozenset[str], *, fake: bool, facts: bool
+    model: nn.Module, lr: Tensor, opened: frozenset[str], skipped: frozenset[str], *, fake: bool, known: Known | None
 ) -> Traced:  # fmt: skip
-    with _ONE_AT_A_TIME, _disable_current_modes(), torch.no_grad(), _unchanged(model):
+    with _disable_current_modes(), torch.no_grad(), _unchanged(model):
         mode = FakeTensorMode(allow_non_fake_inputs=True) if fake else None
-        recorder = _Recorder(model, mode, skipped, facts=facts)
+        recorder = _Recorder(model, mode, skipped, known)
         image = mode.from_tensor(lr) if mode else lr.clone()
         recorder.placeholder(image)
-        with recorder.calls(opened), recorder:
+        with caught(model, recorder.opening(opened)), recorder:
             result = model(image)
     check_image(model, lr, result)
     recorder.graph.output(recorder.node(result))
@@ -90,12 +87,12 @@ class _Recorder(TorchFunctionMode):
     """
 
     def __init__(
-        self, model: nn.Module, fake: FakeTensorMode | None, skipped: frozenset[str], *, facts: bool
+        self, model: nn.Module, fake: FakeTensorMode | None, skipped: frozenset[str], known: Known | None
     ) -> None:  # fmt: skip
         super().__init__()
         self.graph = fx.Graph()
         self.constants: dict[str, Tensor] = {}
-        self.fake, self.skipped, self.facts = fake, skipped, facts
+        self.fake, self.skipped, self.known = fake, skipped, known
         self.busy = False  # inside a module that is one node
         self._model = model
         self._nodes: dict[int, fx.Node] = {}
@@ -135,7 +132,7 @@ class _Recorder(TorchFunctionMode):
         if func.__name__ == "__set__":
             raise CutError(f"the forward assigns to an attribute of a tensor ({func}); write it without")
         inputs = cast(tuple[Any, Any], self._inputs((args, kwargs)))
-        with self._faking(any(isinstance(t, FakeTensor) for t in tensors)), counting(self.facts) as macs:
+        with self._running(fake=any(isinstance(t, FakeTensor) for t in tensors)) as macs:
             value = func(*args, **kwargs)
         if func.__name__ == "__setitem__":
             self._note(self.graph.call_function(set_item, *inputs), args[0], 0)
@@ -154,37 +151,42 @@ class _Recorder(TorchFunctionMode):
             return self.graph.call_method(func.__name__, args, kwargs)
         return self.graph.call_function(func, args, kwargs)
 
-    def leaf(self, name: str, call: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    def opening(self, opened: frozenset[str]) -> Callable[[str, Call, Any, Any], Any]:
+        """What to do with the call of a module: nothing if it is opened, or inside one that is not."""
+
+        def take(name: str, call: Call, args: Any, kwargs: Any) -> Any:
+            if self.busy and self.known:
+                return self.known.call(name, call, args, kwargs)
+            return call(*args, **kwargs) if self.busy or name in opened else self._leaf(name, call, args, kwargs)
+
+        return take
+
+    def _leaf(self, name: str, call: Call, args: Any, kwargs: Any) -> Any:
         """Call a module that is one node."""
         inputs = cast(tuple[Any, Any], self._inputs((args, kwargs)))
         self.busy = True
         try:
-            with self._faking(True), counting(self.facts) as macs:
-                value = torch.empty_like(args[0]) if name in self.skipped else call(*args, **kwargs)
+            with self._running(fake=True) as macs:
+                if name in self.skipped:
+                    value = torch.empty_like(args[0])
+                else:
+                    value = self.known.call(name, call, args, kwargs) if self.known else call(*args, **kwargs)
         finally:
             self.busy = False
         self._note(self.graph.call_module(name, *inputs), value, macs())
         return value
 
     @contextmanager
-    def calls(self, opened: frozenset[str]) -> Iterator[None]:
-        """Let the calls of the model's modules in this thread come to `leaf`."""
-        names = {id(module): name for name, module in self._model.named_modules() if name not in {"", *opened}}
-        original, thread = nn.Module.__call__, threading.get_ident()
-
-        def call(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
-            if self.busy or id(module) not in names or threading.get_ident() != thread:
-                return original(module, *args, **kwargs)
-            return self.leaf(names[id(module)], original.__get__(module), args, kwargs)
-
-        nn.Module.__call__ = call  # type: ignore[method-assign]
-        try:
-            yield
-        finally:
-            nn.Module.__call__ = original  # type: ignore[method-assign]
-
-    def _faking(self, wanted: bool) -> AbstractContextManager[Any]:
-        return self.fake if self.fake is not None and wanted else nullcontext()
+    def _running(self, *, fake: bool) -> Iterator[Callable[[], int]]:
+        """Yield a function that says how many MACs were run since; 0 where nothing is counted."""
+        known = self.known
+        with self.fake if self.fake is not None and fake else nullcontext():
+            if known is None:
+                yield lambda: 0
+                return
+            before = known.macs
+            with known.counting():
+                yield lambda: known.macs - before
 
     def _inputs(self, values: Any) -> Any:
         return map_aggregate(values, lambda value: self.node(value) if isinstance(value, Tensor) else value)

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, fx, nn
+from torch.nn import functional as F
 from torch.utils._python_dispatch import _disable_current_modes
 
 from mga_wrap.cut.chain import Chain, Template
@@ -111,8 +112,18 @@ class SizedNet(nn.Module):
 
     def forward(self, *inputs: Any) -> Any:
         """Run the graph for the shape of lr."""
-        tensors = inputs if self.blueprint.side == "base" else inputs[:-1]
-        plan = self.plan(tensors[-1])
+        spare = self.blueprint.crosses.spare
+        if self.blueprint.side == "base":
+            return self._run(inputs[-1], inputs)
+        *tensors, lr, valid = inputs
+        if not (spare and valid):
+            return self._run(lr, inputs)
+        lr = lr[..., :-spare, :-spare]  # the image of which the feature is as large as the window
+        missing = spare * self.blueprint.crosses.zoom // self.blueprint.crosses.stride
+        return F.pad(self._run(lr, (*tensors, lr, valid)), [0, missing, 0, missing])
+
+    def _run(self, lr: Tensor, inputs: tuple[Any, ...]) -> Any:
+        plan = self.plan(lr)
         return Traced(self, plan.graph, plan.constants).run(*inputs)
 
     def plan(self, lr: Tensor) -> Plan:

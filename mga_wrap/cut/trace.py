@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.utils.flop_counter import FlopCounterMode
 
+from mga_wrap.cut.calls import Known, caught
 from mga_wrap.errors import CutError
 
 FACT = "mga"
@@ -85,7 +85,9 @@ class _BlockTracer(fx.Tracer):
         return root_fn, [self.root, self.create_proxy("placeholder", "lr", (), {})]
 
 
-def trace_blocks(model: nn.Module, example: Tensor, *, opened: frozenset[str] = frozenset()) -> Traced:
+def trace_blocks(
+    model: nn.Module, example: Tensor, *, opened: frozenset[str] = frozenset(), known: Known | None = None
+) -> Traced:  # fmt: skip
     """Trace a network by torch.fx into a graph whose nodes are modules, and note each node's `Fact`.
 
     Its graph holds for every size, but nothing in the forward may ask for one, see `record_blocks`.
@@ -94,6 +96,7 @@ def trace_blocks(model: nn.Module, example: Tensor, *, opened: frozenset[str] = 
         model: lr -> sr; it is traced and run as it is, so give a copy of the user's network.
         example: (B, 3, H, W), an image that the network takes.
         opened: dotted names of modules to look into; all others stay one node each.
+        known: calls of this model's modules on this example that need not be made again.
 
     Returns:
         The graph, with the facts in `node.meta[FACT]`.
@@ -112,7 +115,7 @@ def trace_blocks(model: nn.Module, example: Tensor, *, opened: frozenset[str] = 
         ) from error
     traced = Traced(model, graph)
     try:
-        result = _noting_facts(traced, example)
+        result = _noting_facts(traced, example, known or Known())
     except Exception as error:  # whatever a forward does with an image that it does not take
         raise fails_on(model, example, error) from error
     check_image(model, example, result)
@@ -154,9 +157,13 @@ def check_image(model: nn.Module, example: Tensor, result: Any) -> None:
         )
 
 
-def fails_on(model: nn.Module, example: Tensor, error: Exception) -> CutError:
+class ExampleError(CutError):
+    """The network does not take the example."""
+
+
+def fails_on(model: nn.Module, example: Tensor, error: Exception) -> ExampleError:
     """The error for a network that does not take the example."""
-    return CutError(
+    return ExampleError(
         f"{type(model).__name__} fails on an image of {tuple(example.shape)}: {first_line(error)}. If it takes "
         "another number of channels or other sizes, give such an image: example=torch.rand(1, 3, 64, 64)."
     )
@@ -185,35 +192,31 @@ def unchanged(model: nn.Module) -> Iterator[None]:
                 own.update(kept)
 
 
-@contextmanager
-def counting(counted: bool) -> Iterator[Callable[[], int]]:
-    """Yield a function that says how many MACs were run since; 0 where nothing is to be counted."""
-    if not counted:
-        yield lambda: 0
-        return
-    with FlopCounterMode(display=False) as counter:
-        yield lambda: counter.get_total_flops() // 2
-
-
 class _Noting(GraphRun):
     """Runs the graph once and notes a `Fact` for each node."""
 
+    def __init__(self, traced: Traced, known: Known) -> None:
+        super().__init__(traced)
+        self.known = known
+
     def run_node(self, n: fx.Node) -> Any:
-        with counting(n.op == "call_module" or n.op.startswith("call")) as macs:
-            value = super().run_node(n)
-        n.meta[FACT] = Fact(tuple(value.shape) if isinstance(value, Tensor) else None, macs())
+        before = self.known.macs
+        value = super().run_node(n)
+        shape = tuple(value.shape) if isinstance(value, Tensor) else None
+        n.meta[FACT] = Fact(shape, self.known.macs - before)
         return value
 
 
-def _noting_facts(traced: Traced, example: Tensor) -> Any:
+def _noting_facts(traced: Traced, example: Tensor, known: Known) -> Any:
     """Run the graph without computing anything; for real where a block looks at its data."""
-    with torch.no_grad():
+    with torch.no_grad(), caught(traced.model, known.call):
         try:
             mode = FakeTensorMode(allow_non_fake_inputs=True)
-            with unchanged(traced.model), mode:
-                return _Noting(traced).run(mode.from_tensor(example))
+            with unchanged(traced.model), mode, known.counting():
+                return _Noting(traced, known).run(mode.from_tensor(example))
         except Exception:  # whatever a forward does that has no value here: the run below shows if it is an error
-            return _Noting(traced).run(example.clone())
+            with known.counting():
+                return _Noting(traced, known).run(example.clone())
 
 
 def _describe(value: Any) -> str:

@@ -23,7 +23,7 @@ def patch_side(p: int | None, style: Style) -> int:
     return _at_least("p", PATCH[style][0] if p is None else p, 1)
 
 
-def halo_of(halo: Halo | None, *, p: int, style: Style, crosses: Interface, reach: int | None) -> int:
+def halo_of(halo: Halo | None, *, p: int, style: Style, crosses: Interface, reach: int | None, why: str = "") -> int:
     """The halo that is meant.
 
     Args:
@@ -32,36 +32,38 @@ def halo_of(halo: Halo | None, *, p: int, style: Style, crosses: Interface, reac
         p: the patch side.
         style: of the cut.
         crosses: what crosses the cut; says which windows the network takes.
-        reach: the Refine-Net's receptive field, for "exact".
+        reach: the Refine-Net's receptive field, for "exact"; None: no halo is exact.
+        why: the reason for that.
 
     Raises:
         ArgumentError: halo is none of the above.
         CutError: the network does not take windows of p + 2 * halo, or no halo is exact.
     """
     multiple = crosses.multiple
+    spare = -(-crosses.spare // crosses.stride)  # at a window's edge; the halo has to hold it
     if halo == "exact":
         if reach is None:
             raise CutError(
-                "got halo='exact'; no halo makes refined patches exact here, since a part of the network looks at the "
-                "whole map, or depends on where a window begins; give a number of pixels"
+                f"got halo='exact'; no halo makes refined patches exact here: {why}; give a number of pixels"
             )
         if p % multiple:
             raise CutError(
                 f"got p={p} with halo='exact'; the network works in windows of {multiple} x {multiple}, which patches "
                 f"have to keep to: give p={_up(p, multiple)}"
             )
-        return _up(reach, multiple)
-    least = PATCH[style][1] if halo is None else _at_least("halo", halo, 0)
+        return _up(max(reach, spare), multiple)
+    wanted = PATCH[style][1] if halo is None else _at_least("halo", halo, 0)
+    least = max(wanted, spare)
     fitting = next((h for h in range(least, least + multiple + 1) if (p + 2 * h) % multiple == 0), None)
     if fitting is None:
         raise CutError(
-            f"got p={p}; the network pads its windows to multiples of {multiple}, and p + 2 * halo is none for any "
-            f"halo: give p={_up(p, multiple)}"
+            f"got p={p}; the network works in windows whose sides are multiples of {multiple}, and p + 2 * halo is "
+            f"none for any halo: give p={_up(p, multiple)}"
         )
-    if halo is not None and fitting != least:
+    if halo is not None and fitting != wanted:
         raise CutError(
-            f"got p={p} and halo={halo}, windows of {p + 2 * least}, which the network pads to a multiple of {multiple}"
-            f"; expected one: give halo={fitting}, or leave halo out"
+            f"got p={p} and halo={halo}, windows of {p + 2 * wanted}; the network works in windows whose sides are "
+            f"multiples of {multiple}{', with a halo' if spare else ''}: give halo={fitting}, or leave halo out"
         )
     return fitting
 

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 import mga_wrap as mga
 from mga_wrap.cut.chain import find_chain
-from mga_wrap.cut.reach import reaches
+from mga_wrap.cut.reach import Inexact, reaches
 
 BY_HAND = {
     # blocks, tail: one for each 3x3 convolution in a row
@@ -53,7 +53,7 @@ class PoolingBlock(nn.Module):
 def test_a_block_that_averages_over_the_whole_map_has_no_reach() -> None:
     model = LongSkip(2)
     model.body = nn.Sequential(*[PoolingBlock() for _ in range(3)], conv(C, C))
-    assert reaches(find_chain(model)) == ([None, None, None], 2)
+    assert reaches(find_chain(model)) == ([Inexact.WHOLE] * 3, 2)
 
 
 def test_a_whole_map_operation_in_the_tail_alone() -> None:
@@ -62,7 +62,7 @@ def test_a_whole_map_operation_in_the_tail_alone() -> None:
             x = self.body(self.head(x))
             return self.tail(x - x.mean(dim=(2, 3), keepdim=True))
 
-    assert reaches(find_chain(PoolingTail(2))) == ([2, 2, 2, 2], None)
+    assert reaches(find_chain(PoolingTail(2))) == ([2, 2, 2, 2], Inexact.WHOLE)
 
 
 class Wide(nn.Module):
@@ -116,13 +116,13 @@ def test_a_stride_inside_a_block_has_no_exact_halo(block: type[nn.Module]) -> No
     model = LongSkip(2).eval()
     model.body = nn.Sequential(*[block() for _ in range(3)], conv(C, C))
     blocks, tail = reaches(find_chain(model))
-    assert blocks == [None] * 3 if block is Strided else [2] * 3
+    assert blocks == [Inexact.PLACE] * 3 if block is Strided else [2] * 3
     assert tail == 2
 
 
 def test_the_published_attention_has_no_exact_halo() -> None:
     """Its first block; with random weights the others' features are all but flat."""
-    assert reaches(find_chain(mga.create_backbone("rfdn", scale=2)))[0][0] is None
+    assert reaches(find_chain(mga.create_backbone("rfdn", scale=2)))[0][0] is Inexact.PLACE
 
 
 def test_windows_are_moved_as_a_whole() -> None:

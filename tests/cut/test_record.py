@@ -12,6 +12,7 @@ from torch._subclasses.fake_tensor import FakeTensor
 from torch.nn import functional as F
 
 import mga_wrap as mga
+from mga_wrap.cut.calls import Known
 from mga_wrap.cut.record import record_blocks
 from mga_wrap.cut.trace import fact
 
@@ -140,14 +141,14 @@ def test_skipped_modules_are_not_called() -> None:
     model, lr = LongSkip(2).eval(), torch.rand(1, 3, 16, 12)
     seen: list[str] = []
     model.body[0].register_forward_hook(lambda *_: seen.append("called"))
-    traced = record_blocks(model, lr, opened=frozenset({"body"}), skipped=frozenset({"body.0"}), facts=False)
+    traced = record_blocks(model, lr, opened=frozenset({"body"}), skipped=frozenset({"body.0"}))
     assert seen == []
     with torch.no_grad():
         assert torch.equal(traced.run(lr), model(lr))
 
 
 def test_macs_are_counted_at_each_node() -> None:
-    traced = record_blocks(LongSkip(2).eval(), torch.rand(1, 3, 16, 12))
+    traced = record_blocks(LongSkip(2).eval(), torch.rand(1, 3, 16, 12), known=Known())
     macs = {str(node.target): fact(node).macs for node in traced.graph.nodes if node.op == "call_module"}
     assert macs["head"] == 9 * 3 * C * 16 * 12
     assert macs["body"] == 9 * 9 * C * C * 16 * 12

@@ -1,0 +1,139 @@
+"""Calls of a network's modules: caught while it runs, and remembered, so that none has to run twice."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor
+from torch.fx.node import map_aggregate
+from torch.utils.flop_counter import FlopCounterMode
+
+Call = Callable[..., Any]
+
+_ONE_AT_A_TIME = threading.RLock()
+"""Two threads that trace would take each other's replacement of `nn.Module.__call__` for the original."""
+
+
+@contextmanager
+def caught(model: nn.Module, take: Callable[[str, Call, Any, Any], Any]) -> Iterator[None]:
+    """Let every call of a module in the model go through `take(name, call, args, kwargs)`, in this thread."""
+    names = {id(module): name for name, module in model.named_modules() if name}
+    thread = threading.get_ident()
+    with _ONE_AT_A_TIME:
+        original = nn.Module.__call__
+
+        def call(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
+            if id(module) not in names or threading.get_ident() != thread:
+                return original(module, *args, **kwargs)
+            return take(names[id(module)], original.__get__(module), args, kwargs)
+
+        nn.Module.__call__ = call  # type: ignore[method-assign]
+        try:
+            yield
+        finally:
+            nn.Module.__call__ = original  # type: ignore[method-assign]
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A tensor without its values."""
+
+    shape: torch.Size
+    stride: tuple[int, ...]
+    dtype: torch.dtype
+    device: torch.device
+
+    @classmethod
+    def of(cls, tensor: Tensor) -> _Made:
+        return cls(tensor.shape, tensor.stride(), tensor.dtype, tensor.device)
+
+    def again(self) -> Tensor:
+        return torch.empty_strided(self.shape, self.stride, dtype=self.dtype, device=self.device)
+
+
+class Known:
+    """What calls of a network's modules on fake images returned, and their MACs.
+
+    Finding the blocks takes several runs, each of which looks into one module more. All else has run before.
+    """
+
+    def __init__(self) -> None:
+        self._returned: dict[Hashable, tuple[Any, int]] = {}
+        self._counted: Callable[[], int] = lambda: 0
+        self._before = 0
+
+    @property
+    def macs(self) -> int:
+        """MACs so far, those of known calls among them."""
+        return self._before + self._counted()
+
+    @contextmanager
+    def counting(self) -> Iterator[None]:
+        """Count what convolutions and matrix products multiply; to be entered after a mode of fake tensors."""
+        with FlopCounterMode(display=False) as counter:
+            self._counted = lambda: counter.get_total_flops() // 2
+            try:
+                yield
+            finally:
+                self._before, self._counted = self.macs, lambda: 0
+
+    def call(self, name: str, call: Call, args: Any, kwargs: Any) -> Any:
+        """What the call returns; a known one on fake tensors is not made."""
+        key = _key(name, args, kwargs)
+        if key in self._returned:
+            made, macs = self._returned[key]
+            self._before += macs
+            return map_aggregate(made, _again)
+        before = self.macs
+        value = call(*args, **kwargs)
+        if key is not None and not _real(value):
+            self._returned[key] = map_aggregate(value, _frozen_tensor), self.macs - before
+        return value
+
+
+def _frozen_tensor(one: Any) -> Any:
+    return _Made.of(one) if isinstance(one, Tensor) else one
+
+
+def _again(one: Any) -> Any:
+    return one.again() if isinstance(one, _Made) else one
+
+
+def _key(name: str, args: Any, kwargs: Any) -> Hashable:
+    """Equal for calls that return the same kind of tensors; None where that cannot be told."""
+    if not _tensors((args, kwargs), FakeTensor):
+        return None
+    try:
+        key = name, _frozen((args, kwargs))
+        hash(key)
+    except TypeError:  # an argument without a hash
+        return None
+    return key
+
+
+def _frozen(value: Any) -> Hashable:
+    if isinstance(value, Tensor):
+        return _Made.of(value)
+    if isinstance(value, dict):
+        return tuple((key, _frozen(one)) for key, one in value.items())
+    if isinstance(value, tuple | list):
+        return tuple(map(_frozen, value))
+    return value
+
+
+def _real(value: Any) -> bool:
+    """Whether there are values in it that another call need not return."""
+    found = _tensors(value, Tensor)
+    return not found or any(not isinstance(tensor, FakeTensor) for tensor in found)
+
+
+def _tensors(values: Any, kind: type) -> list[Any]:
+    found: list[Any] = []
+    map_aggregate(values, lambda value: found.append(value) if isinstance(value, kind) else None)  # type: ignore[func-returns-value]
+    return found
