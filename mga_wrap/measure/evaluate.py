@@ -11,7 +11,7 @@ import numpy as np
 from torch import nn
 
 from mga_wrap.errors import ArgumentError, ImageError
-from mga_wrap.infer.engine import enlarge
+from mga_wrap.infer.api import enlarge
 from mga_wrap.infer.images import Picture, read_image
 from mga_wrap.measure.degrade import crop_to_multiple, resize_bicubic
 from mga_wrap.measure.metrics import psnr, ssim
