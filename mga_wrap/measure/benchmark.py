@@ -118,6 +118,7 @@ def bench(
         ArgumentError: an argument is out of its range, or the two networks do not belong together.
     """
     _check(net, original, size, shares, threads, repeats)
+    shares = [float(share) for share in shares]  # a k of 1 is one patch, of 1.0 all of them
     with _threads(threads), evaluating(original), evaluating(net):
         lr = _image(original, size)
         _check_pair(net, original, lr)
