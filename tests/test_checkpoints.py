@@ -51,7 +51,7 @@ def written(folder: Path) -> dict[str, Path]:
     torch.save({"epoch": 3}, folder / "number.pth")
     (folder / "text.pth").write_text("hello")
     (folder / "empty.pth").write_bytes(b"")
-    (folder / "trap.pth").write_bytes(pickle.dumps(Trap()))
+    (folder / "trap.pth").write_bytes(pickle.dumps(Trap(), protocol=2))
     (folder / "text.safetensors").write_text("hello")
     return {path.name: path for path in folder.iterdir()} | {"none.pth": folder / "none.pth"}
 
