@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 from rich.console import Console
@@ -16,6 +16,7 @@ from mga_wrap.errors import ArgumentError
 if TYPE_CHECKING:
     from torch import nn
 
+    from mga_wrap.measure.timing import Clock
     from mga_wrap.nets.mga import MGANet
 
 
@@ -41,6 +42,9 @@ def bench(
     dtype: Annotated[str | None, typer.Option(help=DTYPE_HELP, show_default="the fastest")] = None,
     threads: Annotated[int | None, typer.Option(help="Of torch and its peers.", show_default="torch's own")] = None,
     repeats: Annotated[int, typer.Option(help="Rounds that count, after one that does not.")] = 5,
+    clock: Annotated[
+        str, typer.Option(help="wall, or processor on a busy machine: this process's own seconds, for --threads 1.")
+    ] = "wall",
     peers: Annotated[
         bool, typer.Option(help="Also run the original in onnxruntime and OpenVINO, if installed.")
     ] = True,
@@ -64,7 +68,8 @@ def bench(
         with progress_bar() as progress:
             result = measure(
                 net, original, size=pixels, shares=share or SHARES, dtype=wanted, threads=threads, repeats=repeats,
-                peers=peers, memory=memory, track=lambda rounds: progress.track(rounds, description="measuring"),
+                clock=cast("Clock", clock), peers=peers, memory=memory,
+                track=lambda rounds: progress.track(rounds, description="measuring"),
             )  # fmt: skip
         for table in report.tables(result):
             Console().print(table)
@@ -97,8 +102,6 @@ def _networks(
 
 
 def _cut(name: str, scale: int, checkpoint: Path | None, cut: dict[str, object]) -> tuple[MGANet, nn.Module]:
-    from typing import Any, cast
-
     from mga_wrap.api import accelerate
     from mga_wrap.backbones.registry import create_backbone
     from mga_wrap.checkpoints import load_weights

@@ -11,7 +11,8 @@ from dataclasses import asdict
 from rich.markup import escape
 from rich.table import Table
 
-from mga_wrap.measure.benchmark import BEST, Bench, BenchRow
+from mga_wrap.measure.benchmark import Bench, BenchRow
+from mga_wrap.measure.contest import BEST
 from mga_wrap.measure.timing import PARTS
 
 Column = tuple[str, Callable[[BenchRow], str]]

@@ -6,23 +6,31 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import get_args
 
 import torch
 from torch import Tensor, nn
 
-from mga_wrap.errors import ArgumentError, MGAError
-from mga_wrap.infer.engine import DType, Format, evaluating, format_for, own_dtype
+from mga_wrap.cut.trace import first_line
+from mga_wrap.errors import ArgumentError
+from mga_wrap.infer.engine import DType, evaluating
 from mga_wrap.infer.networks import where
-from mga_wrap.measure.cost import count_macs
-from mga_wrap.measure.memory import peak_memory
-from mga_wrap.measure.peers import export, installed_peers, open_peer
-from mga_wrap.measure.timing import Call, Timing, Track, time_in_turn
+from mga_wrap.measure.contest import (
+    AS_RUN,
+    BEST,
+    Entry,
+    entries_of,
+    fastest,
+    image_for,
+    memory_of,
+    peers_of,
+    product,
+    product_side,
+)
+from mga_wrap.measure.timing import Call, Clock, Timing, Track, time_in_turn
 from mga_wrap.nets.mga import MGANet
 
 SHARES = (0.1, 0.25, 0.5)
-AS_RUN, BEST, COARSE = "original as it runs", "original", "coarse alone"
-_PEER_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 5e-2}
 
 
 @dataclass(frozen=True)
@@ -89,6 +97,7 @@ def bench(
     dtype: DType | None = None,
     threads: int | None = None,
     repeats: int = 5,
+    clock: Clock = "wall",
     peers: bool = True,
     memory: bool = True,
     track: Track = iter,
@@ -107,6 +116,8 @@ def bench(
         dtype: None takes the fastest, whose result may be a little less exact; "float32" keeps it.
         threads: of torch and of the peers; None leaves torch's own number.
         repeats: rounds that count, after one that does not.
+        clock: "wall", or "processor" for a machine with other work on it: seconds of this process's own work, which
+            are those on the wall for one thread that is not disturbed (CPU with threads=1 only).
         peers: also run the original in onnxruntime and OpenVINO, where they are installed (CPU only).
         memory: also measure memory, for which a process is started for each row on the CPU.
         track: hands the rounds on, and may show progress.
@@ -118,155 +129,34 @@ def bench(
         ArgumentError: an argument is out of its range, or the two networks do not belong together.
     """
     _check(net, original, size, shares, threads, repeats)
+    _check_clock(net, clock, threads)
     shares = [float(share) for share in shares]  # a k of 1 is one patch, of 1.0 all of them
     with _threads(threads), evaluating(original), evaluating(net):
-        lr = _image(original, size)
+        lr = image_for(original, size)
         _check_pair(net, original, lr)
-        form = _fastest(original, lr, dtype)
-        entries = _entries(net, original, lr, form, shares)
-        found, notes = _peers(original, lr, form) if peers else ({}, [])
+        form = fastest(original, lr, dtype, clock)
+        entries = entries_of(net, original, lr, form, shares)
+        found, notes = peers_of(original, lr, form) if peers else ({}, [])
         entries |= found
-        products = {e.form.dtype: Call(_product(lr.device, e.form.dtype)) for e in entries.values()}
+        products = {e.form.dtype: Call(product(lr.device, e.form.dtype)) for e in entries.values()}
         timings = time_in_turn(
             {name: entry.call for name, entry in entries.items()}
             | {f"product of {kind}": call for kind, call in products.items()},
-            repeats=repeats, device=lr.device, track=track,
+            repeats=repeats, device=lr.device, clock=clock, track=track,
         )  # fmt: skip
-        taken, more = _memory(entries, lr) if memory else ({}, [])
-        title = _title(original, lr)
+        taken, more = memory_of(entries, lr) if memory else ({}, [])
+        title = _title(original, lr) + (", seconds of the processor" if clock == "processor" else "")
     rows = tuple(_row(name, entry, timings, lr.device, taken.get(name)) for name, entry in entries.items())
     return _conclude(rows, timings, [*notes, *more], title=title)
 
 
-# ----------------------------------------------------------------------------------------------------- what is measured
-@dataclass(frozen=True)
-class _Entry:
-    """One row before it is timed."""
-
-    name: str
-    form: Format
-    call: Call
-    macs: int
-    share: float | None = None
-    net: nn.Module | None = None
-    """None for a peer, whose memory is not measured."""
-
-    @property
-    def options(self) -> dict[str, Any]:
-        if self.share is None:
-            return {}
-        return {"k": self.share}  # a share of 0 is k=0
-
-
-def _entries(
-    net: MGANet, original: nn.Module, lr: Tensor, form: Format, shares: Sequence[float]
-) -> dict[str, _Entry]:  # fmt: skip
-    """The rows of the two networks, by a name of each."""
-    height, width = lr.shape[-2:]
-    macs = count_macs(original, lr)
-    plain = Format(channels_last=False, dtype=lr.dtype)
-    entries = [_entry(AS_RUN, original, lr, plain, macs), _entry(BEST, original, lr, form, macs)]
-    entries.append(_entry(COARSE, net, lr, form, net.macs(height, width, k=0)["total"], share=0.0))
-    for share in shares:
-        entries.append(_entry("accelerated", net, lr, form, net.macs(height, width, k=share)["total"], share=share))
-    return {f"{entry.name}, {entry.share}": entry for entry in entries}
-
-
-def _entry(
-    name: str, net: nn.Module, lr: Tensor, form: Format, macs: int, *, share: float | None = None
-) -> _Entry:  # fmt: skip
-    options = {} if share is None else {"k": share}
-
-    def run() -> None:
-        with form.autocast(lr):
-            net(form.lay(lr), **options)
-
-    timed = net if isinstance(net, MGANet) else None
-    return _Entry(name, form, Call(run, timed), macs, share, net)
-
-
-def _fastest(original: nn.Module, lr: Tensor, dtype: DType | None) -> Format:
-    """The format in which the original is fastest, by two rounds after one to warm up."""
-    own = own_dtype(original)
-    if dtype is not None:
-        dtypes = [format_for(original, lr.device, dtype).dtype]
-    elif own == torch.float32:
-        dtypes = [own, torch.bfloat16] + ([] if lr.device.type == "cpu" else [torch.float16])
-    else:
-        dtypes = [own]
-    forms = {str(form): form for kind in dtypes for form in (Format(False, kind), Format(True, kind))}
-    calls = {name: _entry(name, original, lr, form, 0).call for name, form in forms.items()}
-    timings = time_in_turn(calls, repeats=2, device=lr.device)
-    return forms[min(timings, key=lambda name: min(timings[name].rounds))]
-
-
-def _product_side(device: torch.device) -> int:
-    """Of the matrices whose product shows what the machine can do."""
-    return 1024 if device.type == "cpu" else 8192
-
-
-def _product(device: torch.device, dtype: torch.dtype) -> Any:
-    side = _product_side(device)
-    a, b = (torch.ones(side, side, device=device, dtype=dtype) for _ in range(2))
-    return lambda: a @ b
-
-
-def _peers(original: nn.Module, lr: Tensor, form: Format) -> tuple[dict[str, _Entry], list[str]]:
-    """The original in other engines, and notes on those that could not run it."""
-    names = installed_peers()
-    if lr.device.type != "cpu" or not names or own_dtype(original) != torch.float32:
-        return {}, []
-    entries, notes, macs = {}, [], count_macs(original, lr)
-    expected = original(lr.clone())
-    wanted = [(name, torch.float32) for name in names]
-    if form.dtype == torch.bfloat16:
-        wanted += [(name, form.dtype) for name in names if name == "openvino"]
-    try:
-        onnx = export(original, lr)
-    except Exception as error:  # whatever the exporter does with a network that it cannot take
-        return {}, [f"no peers: the original cannot be exported to ONNX ({_first_line(error)})"]
-    for name, dtype in wanted:
-        shown = Format(channels_last=False, dtype=dtype)
-        try:
-            run, sr = open_peer(name, onnx, lr, threads=torch.get_num_threads(), dtype=dtype)
-            apart = float((sr.float() - expected).abs().mean() / expected.abs().mean())
-            if not apart < _PEER_TOLERANCE[dtype]:
-                raise MGAError(f"its result differs by {apart:.1%}")
-        except Exception as error:  # a peer's own kinds of error; the others are measured all the same
-            notes.append(f"{name}, {shown}: {_first_line(error)}")
-            continue
-        entries[f"{name}, {dtype}"] = _Entry(name, shown, Call(run), macs)
-    return entries, notes
-
-
-def _memory(entries: Mapping[str, _Entry], lr: Tensor) -> tuple[dict[str, int | None], list[str]]:
-    taken: dict[str, int | None] = {}
-    for name, entry in entries.items():
-        if entry.net is None:
-            continue
-        try:
-            taken[name] = peak_memory(entry.net, lr, form=entry.form, options=entry.options)
-        except MGAError as error:
-            return {}, [f"no memory: {error}"]
-    return taken, []
-
-
-def _image(original: nn.Module, size: tuple[int, int]) -> Tensor:
-    """Soft spots of colour. Any image takes as long, but a trained network may run out of range on white noise."""
-    width, height = size
-    generator = torch.Generator().manual_seed(0)
-    spots = torch.rand(1, 3, height // 8 + 2, width // 8 + 2, generator=generator)
-    lr = nn.functional.interpolate(spots, size=(height, width), mode="bilinear")
-    return lr.to(where(original) or "cpu", own_dtype(original))
-
-
 # ------------------------------------------------------------------------------------------------------- what it means
 def _row(
-    name: str, entry: _Entry, timings: Mapping[str, Timing], device: torch.device, memory: int | None
+    name: str, entry: Entry, timings: Mapping[str, Timing], device: torch.device, memory: int | None
 ) -> BenchRow:  # fmt: skip
     mine = timings[name]
     product = timings[f"product of {entry.form.dtype}"].median
-    machine = _product_side(device) ** 3 / product
+    machine = product_side(device) ** 3 / product
     return BenchRow(
         name=entry.name, form=str(entry.form), share=entry.share,
         over_as_run=mine.over(timings[f"{AS_RUN}, None"]), over_best=mine.over(timings[f"{BEST}, None"]),
@@ -326,6 +216,17 @@ def _check(
         raise ArgumentError(f"got repeats={repeats!r}; expected a whole number, at least 1")
 
 
+def _check_clock(net: MGANet, clock: Clock, threads: int | None) -> None:
+    if clock not in get_args(Clock):
+        raise ArgumentError(f"got clock={clock!r}; expected one of {', '.join(get_args(Clock))}")
+    device = where(net)
+    if clock == "processor" and (threads != 1 or (device is not None and device.type != "cpu")):
+        raise ArgumentError(
+            f"got clock='processor' with threads={threads} on {device}; expected threads=1 on the CPU: several threads "
+            "work several seconds in one"
+        )
+
+
 def _whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
@@ -338,17 +239,13 @@ def _check_pair(net: MGANet, original: nn.Module, lr: Tensor) -> None:
     except (RuntimeError, TypeError, ValueError, AttributeError, IndexError) as error:
         width, height = lr.shape[-1], lr.shape[-2]
         raise ArgumentError(
-            f"the networks failed on an image of {width} x {height} ({_first_line(error)}); give another size"
+            f"the networks failed on an image of {width} x {height} ({first_line(error)}); give another size"
         ) from error
     if not same:
         raise ArgumentError(
             f"the original turns {tuple(lr.shape)} into {tuple(sr.shape)}, the accelerated network does not; give the "
             "network that was accelerated"
         )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -19,6 +19,10 @@ PARTS = ("base", "mask", "select", "refine", "paste")
 """What an `MGANet` does, in order; "select" is the choice of patches and the gathering of their windows."""
 Track = Callable[[Sequence[int]], Iterable[int]]
 """Hands the rounds on one by one, and may show how many there are, as `rich.progress.track` does."""
+
+
+Clock = Literal["wall", "processor"]
+"""What a second is: one on the wall, or one of this process's work, which other processes do not lengthen."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +62,9 @@ class Timing:
 
 
 def time_in_turn(
-    calls: Mapping[str, Call], *, repeats: int, warmup: int = 1, device: torch.device, track: Track = iter
-) -> dict[str, Timing]:
+    calls: Mapping[str, Call], *, repeats: int, warmup: int = 1, device: torch.device, clock: Clock = "wall",
+    track: Track = iter,
+) -> dict[str, Timing]:  # fmt: skip
     """Time every call once a round.
 
     Args:
@@ -67,13 +72,15 @@ def time_in_turn(
         repeats: rounds that count.
         warmup: rounds before them that do not.
         device: where the calls work; it is waited for at each mark, so that nothing counts for the part after it.
+        clock: see `Clock`.
         track: see `Track`.
     """
+    now = _clock(device, clock)
     whole: dict[str, list[float]] = {name: [] for name in calls}
     parts: dict[str, dict[str, list[float]]] = {name: {} for name in calls}
     for number in track(range(warmup + repeats)):
         for name, call in calls.items():
-            seconds, by_part = _timed(call, device)
+            seconds, by_part = _timed(call, now)
             if number < warmup:
                 continue
             whole[name].append(seconds)
@@ -85,11 +92,11 @@ def time_in_turn(
     }
 
 
-def _timed(call: Call, device: torch.device) -> tuple[float, dict[str, float]]:
-    with _marked(call.net, device) as marks:
-        start = _now(device)
+def _timed(call: Call, now: Callable[[], float]) -> tuple[float, dict[str, float]]:
+    with _marked(call.net, now) as marks:
+        start = now()
         call.run()
-        end = _now(device)
+        end = now()
     return end - start, _parts([("start", start), *marks, ("end", end)]) if marks else {}
 
 
@@ -104,13 +111,13 @@ def _parts(marks: Sequence[tuple[str, float]]) -> dict[str, float]:
 
 
 @contextmanager
-def _marked(net: MGANet | None, device: torch.device) -> Iterator[list[tuple[str, float]]]:
+def _marked(net: MGANet | None, now: Callable[[], float]) -> Iterator[list[tuple[str, float]]]:
     """Collect when each part begins and ends, by hooks that are gone afterwards."""
     marks: list[tuple[str, float]] = []
 
     def mark(part: str) -> Callable[..., None]:
         def hook(*_: Any) -> None:
-            marks.append((part, _now(device)))
+            marks.append((part, now()))
 
         return hook
 
@@ -122,13 +129,18 @@ def _marked(net: MGANet | None, device: torch.device) -> Iterator[list[tuple[str
         yield marks
 
 
-def _now(device: torch.device) -> float:
-    """Seconds, when the device has done all that it was given."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    elif device.type == "mps":
-        torch.mps.synchronize()
-    return time.perf_counter()
+def _clock(device: torch.device, clock: Clock) -> Callable[[], float]:
+    """What tells the seconds, when the device has done all that it was given."""
+    tell = time.process_time if clock == "processor" else time.perf_counter
+
+    def now() -> float:
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        elif device.type == "mps":
+            torch.mps.synchronize()
+        return tell()
+
+    return now
 
 
 def _spread(rounds: Sequence[float]) -> float:

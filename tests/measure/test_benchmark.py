@@ -16,9 +16,10 @@ from torch import nn
 from mga_wrap.api import accelerate
 from mga_wrap.backbones.registry import create_backbone
 from mga_wrap.errors import ArgumentError
-from mga_wrap.measure import benchmark, peers
+from mga_wrap.measure import benchmark, contest, peers
 from mga_wrap.measure.bench_report import csv_text, json_text, markdown, verdict
-from mga_wrap.measure.benchmark import AS_RUN, BEST, COARSE, Bench, BenchRow, bench
+from mga_wrap.measure.benchmark import Bench, BenchRow, bench
+from mga_wrap.measure.contest import AS_RUN, BEST, COARSE
 from mga_wrap.measure.cost import count_macs
 from mga_wrap.measure.timing import Timing
 
@@ -66,9 +67,14 @@ def test_a_dtype_can_be_asked_for(dtype: Any) -> None:
     assert found.row("accelerated", 0.5).form == found.row(BEST).form
 
 
+def test_the_clock_is_named() -> None:
+    options: dict[str, Any] = {"repeats": 1, "memory": False, "peers": False, "dtype": "float32", "shares": [0.5]}
+    assert bench(NET, MODEL, size=SIZE, threads=1, clock="processor", **options).title.endswith("of the processor")
+
+
 def test_threads_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
     before, seen = torch.get_num_threads(), []
-    monkeypatch.setattr(benchmark, "_fastest", lambda *_: seen.append(torch.get_num_threads()) or 1 / 0)
+    monkeypatch.setattr(benchmark, "fastest", lambda *_: seen.append(torch.get_num_threads()) or 1 / 0)
     with pytest.raises(ZeroDivisionError):
         bench(NET, MODEL, size=SIZE, threads=before + 1)
     assert (seen, torch.get_num_threads()) == ([before + 1], before)
@@ -142,9 +148,9 @@ def test_peers_run_the_original_with_the_same_result() -> None:
 
 
 def test_peers_that_fail_are_noted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(benchmark, "installed_peers", lambda: ("onnxruntime", "openvino"))
+    monkeypatch.setattr(contest, "installed_peers", lambda: ("onnxruntime", "openvino"))
     answers = {"onnxruntime": lambda lr: lr.new_zeros(1), "openvino": lambda lr: 1 / 0}
-    monkeypatch.setattr(benchmark, "open_peer", lambda name, onnx, lr, **_: (lambda: None, answers[name](lr)))
+    monkeypatch.setattr(contest, "open_peer", lambda name, onnx, lr, **_: (lambda: None, answers[name](lr)))
     found = bench(NET, MODEL, size=SIZE, shares=[0.5], dtype="float32", repeats=1, memory=False)
     assert [row.name for row in found.rows][-1] == "accelerated"
     assert found.notes == (
@@ -186,6 +192,8 @@ def test_memory_that_cannot_be_measured_is_noted() -> None:
         ({"shares": [0.5, 1.5]}, "expected one or more numbers"),
         ({"shares": [0.5, 0.5]}, "expected each share once"),
         ({"threads": 0}, "threads=0; expected a whole number, at least 1"),
+        ({"clock": "sun"}, "clock='sun'; expected one of wall, processor"),
+        ({"clock": "processor"}, "clock='processor' with threads=None on cpu; expected threads=1 on the CPU"),
         ({"repeats": 0}, "repeats=0; expected a whole number, at least 1"),
         ({"dtype": "half"}, "dtype='half'; expected one of float32"),
     ],

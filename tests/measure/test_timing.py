@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ CPU = torch.device("cpu")
 def ticking(monkeypatch: pytest.MonkeyPatch) -> None:
     """A clock that is one second further each time that it is looked at."""
     ticks = itertools.count()
-    monkeypatch.setattr(timing, "_now", lambda device: float(next(ticks)))
+    monkeypatch.setattr(timing, "_clock", lambda *_: lambda: float(next(ticks)))
 
 
 @pytest.fixture(scope="module")
@@ -71,3 +72,10 @@ def test_ratios_are_taken_within_a_round() -> None:
     assert fast.over(slow) == 0.5
     assert (fast.median, fast.spread) == (2.0, 1.0)
     assert Timing((1.0,), {}).spread == 0.0
+
+
+def test_the_processors_clock_stands_still_while_the_process_sleeps() -> None:
+    calls = {"sleep": Call(lambda: time.sleep(0.1))}
+    wall = time_in_turn(calls, repeats=1, warmup=0, device=CPU)["sleep"]
+    busy = time_in_turn(calls, repeats=1, warmup=0, device=CPU, clock="processor")["sleep"]
+    assert busy.median < 0.05 < 0.1 <= wall.median
