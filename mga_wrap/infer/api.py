@@ -40,7 +40,7 @@ def upscale(
         k: how much to refine, see `MGANet.forward`; None is the network's own. Only for an `MGANet`.
         device: "auto" (CUDA, else MPS, else the CPU; for a network that you give, where it lies) or a torch device.
         dtype: of the arithmetic. None is that of the weights. "bfloat16" is about twice as fast where the processor
-            has it (AVX512-BF16, AMX, CUDA since Ampere), slower elsewhere, and costs 0.001 to 0.02 dB on Set5;
+            has it (AVX512-BF16, AMX, CUDA since Ampere), slower elsewhere, and costs less than 0.02 dB (docs/speed.md);
             "float16" is for GPUs.
 
     Returns:
