@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mga_wrap.backbones.registry import create_backbone, list_backbones
     from mga_wrap.errors import ArgumentError, CheckpointError, CutError, ImageError, MGAError
     from mga_wrap.hub import from_pretrained, list_pretrained
-    from mga_wrap.infer.engine import upscale
+    from mga_wrap.infer.api import upscale
     from mga_wrap.nets.mask import MaskPredictor
     from mga_wrap.nets.mga import MGANet
     from mga_wrap.train.least_squares import fit_coarse_tail
@@ -45,7 +45,7 @@ _HOME = {
     "list_backbones": "mga_wrap.backbones.registry",
     "from_pretrained": "mga_wrap.hub",
     "list_pretrained": "mga_wrap.hub",
-    "upscale": "mga_wrap.infer.engine",
+    "upscale": "mga_wrap.infer.api",
     "MaskPredictor": "mga_wrap.nets.mask",
     "MGANet": "mga_wrap.nets.mga",
     "fit_coarse_tail": "mga_wrap.train.least_squares",

@@ -21,7 +21,7 @@ from mga_wrap.api import accelerate
 from mga_wrap.backbones.registry import create_backbone
 from mga_wrap.cli import app
 from mga_wrap.hub import save_pretrained
-from mga_wrap.infer.engine import prepare, upscale
+from mga_wrap.infer import prepare, upscale
 
 ROOT = Path(__file__).resolve().parents[1]
 H, W = 12, 18
@@ -134,6 +134,16 @@ def test_one_pixel_is_enlarged(saved: Path, tmp_path: Path) -> None:
 def test_k_is_a_number_a_share_or_a_word(k: str, share: float, saved: Path, photo: Path, tmp_path: Path) -> None:
     result = enlarge(saved, photo, "-o", tmp_path / "out", "--k", k, "--mask")
     assert f"{share:.1%} refined" in result.stdout
+
+
+def test_dtype_is_handed_on(saved: Path, photo: Path, tmp_path: Path) -> None:
+    results = []
+    for dtype in ("float32", "bfloat16"):
+        assert enlarge(saved, photo, "-o", tmp_path / f"{dtype}.png", "--k", "all", "--dtype", dtype).exit_code == 0
+        with Image.open(tmp_path / f"{dtype}.png") as image:
+            results.append(np.asarray(image).astype(int))
+    assert 0 < np.abs(results[0] - results[1]).max() < 8
+    assert "got dtype='half'" in enlarge(saved, photo, "-o", tmp_path / "out", "--dtype", "half").stderr
 
 
 def broken_inputs(folder: Path) -> dict[str, Path]:

@@ -27,11 +27,12 @@ ModelName = Annotated[
     ),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps ...")]
+DTYPE_HELP = "float32, bfloat16 (faster where the processor has it, a little less exact), float16 (GPUs)."
 
 
 def find_network(model: str | None, scale: int | None, device: str) -> MGANet:
     """The network that the options name, on its device."""
-    from mga_wrap.infer.engine import prepare
+    from mga_wrap.infer.networks import prepare
 
     return cast("MGANet", prepare(model, scale=scale, device=device))  # what from_pretrained gives
 

@@ -12,6 +12,7 @@ import typer
 
 from mga_wrap.cli.app import app
 from mga_wrap.cli.shared import (
+    DTYPE_HELP,
     K_HELP,
     Device,
     ModelName,
@@ -25,6 +26,7 @@ from mga_wrap.cli.shared import (
 from mga_wrap.errors import ArgumentError, ImageError, MGAError
 
 if TYPE_CHECKING:
+    from mga_wrap.infer.engine import DType
     from mga_wrap.nets.mga import Amount, MGANet
 
 
@@ -55,17 +57,21 @@ def upscale(
         bool, typer.Option("--mask", help="Also write the predicted error, laid over the picture.")
     ] = False,
     device: Device = "auto",
+    dtype: Annotated[str | None, typer.Option(help=DTYPE_HELP, show_default="float32")] = None,
 ) -> None:
     """Enlarge pictures: grey stays grey, transparency stays, 16-bit grey stays 16-bit."""
     with told():
+        from mga_wrap.infer.engine import check_dtype
+
         amount = parse_amount(k)
         net = find_network(model, scale, device)
+        number = check_dtype(dtype)
         files, failures = _expand(inputs)
         jobs = _plan(files, out, single=len(inputs) == 1, scale=net.scale, mask=mask)
     with progress_bar() as progress:
         for job in progress.track(jobs, description="enlarging"):
             try:
-                print(_run(job, net, amount))  # not typer.echo: it would write over the progress bar
+                print(_run(job, net, amount, number))  # not typer.echo: it would write over the progress bar
             except (MGAError, MemoryError) as error:
                 failures += 1
                 say_error(error, about=job.source)
@@ -73,15 +79,15 @@ def upscale(
         raise typer.Exit(1)
 
 
-def _run(job: _Job, net: MGANet, k: Amount | None) -> str:
+def _run(job: _Job, net: MGANet, k: Amount | None, dtype: DType | None) -> str:
     """Enlarge one file; returns its line of the summary."""
-    from mga_wrap.infer.engine import explain
+    from mga_wrap.infer.api import explain
     from mga_wrap.infer.images import Picture, read_image, write_image
     from mga_wrap.infer.pictures import trace_overlay
 
     start = time.perf_counter()
     picture = read_image(job.source)
-    enlarged, trace = explain(net, picture, k=k)
+    enlarged, trace = explain(net, picture, k=k, dtype=dtype)
     write_image(enlarged, path=job.target)
     if job.mask is not None:
         write_image(Picture(trace_overlay(trace, net=net).astype("float32") / 255), path=job.mask)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from mga_wrap.infer.engine import enlarge, explain, prepare, upscale
+from mga_wrap.infer.api import enlarge, explain, upscale
 from mga_wrap.infer.images import Picture, list_images, read_image, write_image
+from mga_wrap.infer.networks import prepare
 from mga_wrap.infer.pictures import mask_overlay, neediest, side_by_side, spotlight, trace_overlay
 
 __all__ = [

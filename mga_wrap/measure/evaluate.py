@@ -16,7 +16,7 @@ from torch import nn
 
 from mga_wrap.cut.whole import Whole, whole
 from mga_wrap.errors import ImageError
-from mga_wrap.infer.engine import enlarge
+from mga_wrap.infer.api import enlarge
 from mga_wrap.infer.images import Picture
 from mga_wrap.measure.cost import count_macs
 from mga_wrap.measure.costs import cost_table

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from mga_wrap.infer.engine import enlarge, explain
+from mga_wrap.infer.api import enlarge, explain
 from mga_wrap.infer.images import Picture
 from mga_wrap.infer.pictures import Crop, mask_overlay, neediest, on_picture, refined_patches, spotlight
 from mga_wrap.measure.degrade import resize_bicubic

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from mga_wrap.errors import ArgumentError
-from mga_wrap.infer.engine import explain
+from mga_wrap.infer.api import explain
 from mga_wrap.infer.images import Picture
 from mga_wrap.measure.evaluate import MEAN
 from mga_wrap.measure.mask import Agreement, agreement, mask_of

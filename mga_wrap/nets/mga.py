@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from mga_wrap.errors import ArgumentError
+from mga_wrap.nets.chunks import refine_windows
 from mga_wrap.nets.mask import MaskPredictor
 from mga_wrap.nets.patches import Border, at_most, gather, grid_size, paste
 
@@ -213,8 +214,8 @@ class MGANet(nn.Module):
         return flat.topk(patch_count(k, flat.shape[1]), dim=1, sorted=False).indices
 
     def _refine_patches(self, coarse: Tensor, crossing: list[Tensor], index: Tensor) -> Tensor:
-        refined = self.refine(*self._gather(crossing, index), True)
         geometry = self.geometry
+        refined = refine_windows(self.refine, self._gather(crossing, index), ratios=geometry.ratios)
         return paste(
             coarse, refined, index, size=_size(crossing[0]), p=geometry.p, ratio=geometry.zoom, halo=geometry.trim,
             border=geometry.border,

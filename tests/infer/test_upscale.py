@@ -20,8 +20,7 @@ from torch import Tensor, nn
 from mga_wrap.api import accelerate
 from mga_wrap.backbones.registry import create_backbone
 from mga_wrap.errors import ArgumentError, ImageError
-from mga_wrap.infer import engine
-from mga_wrap.infer.engine import prepare, upscale
+from mga_wrap.infer import networks, prepare, upscale
 from mga_wrap.measure.degrade import resize_bicubic
 from mga_wrap.nets.mga import MGANet
 
@@ -189,6 +188,35 @@ def test_a_half_precision_network_gets_its_own_dtype() -> None:
     assert (model.seen["dtype"], out.dtype) == (torch.bfloat16, torch.float32)
 
 
+class Product(nn.Module):
+    """Enlarges by 1, and keeps what its convolution returned."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 3, 1)
+        self.seen: tuple[torch.dtype, torch.dtype] | None = None
+
+    def forward(self, lr: Tensor) -> Tensor:
+        product = self.conv(lr)
+        self.seen = lr.dtype, product.dtype
+        return product
+
+
+@pytest.mark.parametrize(("dtype", "inside"), [(None, torch.float32), ("bfloat16", torch.bfloat16)])
+def test_layers_compute_in_the_dtype_asked_for_and_images_and_weights_stay(dtype: Any, inside: torch.dtype) -> None:
+    model = Product()
+    out = upscale(torch.rand(3, H, W), model=model, dtype=dtype)
+    assert model.seen == (torch.float32, inside)
+    assert (out.dtype, model.conv.weight.dtype) == (torch.float32, torch.float32)
+
+
+def test_bfloat16_stays_close(net: MGANet) -> None:
+    lr = torch.rand(3, 32, 32)
+    for k in (0, "all"):  # in between, patches whose scores are close may change places
+        exact, fast = (upscale(lr, model=net, k=k, dtype=dtype) for dtype in (None, "bfloat16"))
+        assert 0 < float((exact - fast).abs().mean()) < 2e-3
+
+
 def test_a_network_is_never_moved_but_copied_to_another_device() -> None:
     model = Recorder()
     assert prepare(model) is model
@@ -211,9 +239,9 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
         return accelerate(create_backbone("fsrcnn", scale=scale), style="paper")
 
     monkeypatch.setitem(sys.modules, "mga_wrap.hub", SimpleNamespace(from_pretrained=from_pretrained))
-    engine._pretrained.cache_clear()
+    networks._pretrained.cache_clear()
     yield loaded
-    engine._pretrained.cache_clear()
+    networks._pretrained.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -306,6 +334,11 @@ class Returns(nn.Module):
         ({"scale": 0}, "got scale=0; expected a whole number"),
         ({"scale": 2.5}, "got scale=2.5; expected a whole number"),
         ({"model": NEAREST, "k": 3}, "k=3 for Upsample; only an MGANet takes k: see mga_wrap.accelerate"),
+        ({"model": NEAREST, "dtype": "half"}, "got dtype='half'; expected one of float32, bfloat16, float16"),
+        (
+            {"model": Recorder().half(), "dtype": "float32"},
+            "dtype='float32' for a network with weights of float16; lea",
+        ),
         ({"model": NEAREST, "device": "gpu"}, "device='gpu'; expected auto, cpu, cuda"),
         ({"model": NEAREST, "device": "cuda:99"}, "device='cuda:99'; torch sees [0-9]+ CUDA devices"),
     ],

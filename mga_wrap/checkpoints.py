@@ -1,0 +1,53 @@
+"""Weights that others trained, read from a file into a network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from mga_wrap.errors import CheckpointError
+
+_WRAPPERS = ("params_ema", "params", "state_dict", "model")
+"""Names under which training codes put the state dict into a file; the averaged weights come first."""
+
+
+def load_weights(model: nn.Module, path: str | Path) -> None:
+    """Load a state dict into a network, every parameter of it.
+
+    Args:
+        model: the network; it is changed.
+        path: a .safetensors file, or what torch.save wrote of a state dict, alone or under the name by which training
+            codes wrap it ("params_ema", "params", "state_dict", "model"); it is read without running code from it.
+
+    Raises:
+        CheckpointError: the file cannot be read, holds something else, or the weights of another network.
+    """
+    path = Path(path)
+    tensors = _read(path)
+    try:
+        model.load_state_dict(tensors, strict=True)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:300]
+        raise CheckpointError(
+            f"{path} holds the weights of another network than {type(model).__name__}: {reason}"
+        ) from error
+
+
+def _read(path: Path) -> Mapping[str, Tensor]:
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever the readers make of a file that is something else
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise CheckpointError(
+            f"{path} cannot be read ({reason}); expected a .safetensors file or a state dict written by torch.save"
+        ) from error
+    inner = next((found[name] for name in _WRAPPERS if name in found), found) if isinstance(found, Mapping) else found
+    if not isinstance(inner, Mapping) or not all(isinstance(value, Tensor) for value in inner.values()):
+        raise CheckpointError(f"{path} holds {type(found).__name__}; expected a state dict, names to tensors")
+    return inner

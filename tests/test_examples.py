@@ -1,0 +1,70 @@
+"""The examples run, and say what they promise."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+from PIL import Image
+
+from mga_wrap.backbones.rcan import RCAN
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+QUICK = ["--width", "40", "--repeats", "1"]
+
+
+@pytest.fixture
+def example(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """A script of the folder, imported as it is when it is run: beside its neighbours."""
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    return importlib.import_module(request.param)
+
+
+def check(text: str, out: Path, *, name: str, scale: int) -> None:
+    assert "k='dense' is the original, bit for bit: True" in text
+    assert "breaks even" in text or "faster at every share" in text
+    with Image.open(out / f"chelsea_{name}.png") as image:
+        assert image.size == (40 * scale, 27 * scale)
+
+
+@pytest.mark.parametrize("example", ["accelerate_rcan"], indirect=True)
+def test_rcan(example: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.save(RCAN(scale=2, n_resgroups=4, n_resblocks=1, rgb_range=255).state_dict(), tmp_path / "w.pt")
+    small = ["--scale", "2", "--groups", "4", "--blocks", "1", "--rgb-range", "255"]
+    example.main([*small, "--weights", str(tmp_path / "w.pt"), *QUICK, "--out", str(tmp_path)])
+    text = capsys.readouterr().out
+    check(text, tmp_path, name="rcan", scale=2)
+    assert re.search(r"body\.0 +│", text), "the blocks are shown"
+    with pytest.raises(SystemExit, match=r"error: .*w.pt holds the weights of another network than RCAN"):
+        example.main(["--weights", str(tmp_path / "w.pt"), *QUICK])
+
+
+@pytest.mark.parametrize("example", ["accelerate_backbone"], indirect=True)
+@pytest.mark.parametrize("name", ["fsrcnn", "pan", "rfdn", "srresnet"])
+def test_backbones(name: str, example: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tail = "light" if name == "pan" else "copy"
+    example.main([name, "--scale", "2", "--coarse-tail", tail, *QUICK, "--out", str(tmp_path)])
+    check(capsys.readouterr().out, tmp_path, name=name, scale=2)
+
+
+@pytest.mark.parametrize("example", ["accelerate_spandrel"], indirect=True)
+def test_spandrel(example: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from spandrel.architectures.Compact.__arch.SRVGG import SRVGGNetCompact
+
+    net = SRVGGNetCompact(num_feat=8, num_conv=4, upscale=2)
+    torch.save({"params": net.state_dict()}, tmp_path / "compact.pth")
+    example.main([str(tmp_path / "compact.pth"), *QUICK, "--out", str(tmp_path)])
+    text = capsys.readouterr().out
+    assert text.startswith("RealESRGAN Compact, x2")
+    check(text, tmp_path, name="srvggnetcompact", scale=2)
+
+
+@pytest.mark.parametrize("example", ["accelerate_spandrel"], indirect=True)
+def test_spandrel_is_told_what_is_no_network(example: ModuleType, tmp_path: Path) -> None:
+    torch.save({"a": torch.zeros(1)}, tmp_path / "a.pth")
+    with pytest.raises(SystemExit, match=r"error: .*a\.pth is no network that spandrel knows"):
+        example.main([str(tmp_path / "a.pth"), *QUICK])
