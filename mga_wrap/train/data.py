@@ -35,6 +35,15 @@ class Data:
     detail: float = 2.0
     workers: int = 0
 
+    def __post_init__(self) -> None:
+        for name in ("hr", "lr"):
+            if (folder := getattr(self, name)) is not None:
+                object.__setattr__(self, name, Path(folder))  # text does, too
+        if not 0 <= self.detail <= 10:
+            raise ArgumentError(f"got detail={self.detail!r}; expected 0 (uniform) to 10")
+        if not 0 <= self.workers <= 256:
+            raise ArgumentError(f"got workers={self.workers!r}; expected 0 to 256 processes")
+
 
 @dataclass(frozen=True, eq=False)
 class Pair:

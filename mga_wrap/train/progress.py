@@ -66,9 +66,8 @@ class Progress:
         self._images += images
         self._bars.update(task, completed=step, figures=f"loss {loss:.4f} {self._psnr}", speed=self._speed())
 
-    def figures(self, stage: int, row: dict[str, Any]) -> None:
+    def row(self, row: dict[str, Any]) -> None:
         """Print a row of the log."""
-        del stage
         psnr = {name: value for name, value in row.items() if name.startswith("psnr_")}
         self._psnr = " ".join(f"{value:.2f} dB" for value in list(psnr.values())[-1:])
         shown = " ".join(f"{name} {value}" for name, value in psnr.items())
