@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
@@ -94,20 +94,26 @@ class Config:
         return tuple(stage for stage in found if self.stages.only is None or stage.name in self.stages.only)
 
 
-def read_config(path: str | Path) -> Config:
+def read_config(path: str | Path, *, changes: Sequence[str] = ()) -> Config:
     """Read a configuration.
 
     Paths in it are relative to the folder in which the command is given.
+
+    Args:
+        path: a YAML file.
+        changes: values in place of those in the file, e.g. "accelerate.p=8" or "stages.change.mask.steps=100".
 
     Raises:
         ArgumentError: the file cannot be read, is no YAML, or a key or value in it is not what `Config` says.
     """
     try:
         values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        for change in changes:
+            _change(values, change)
     except (OSError, UnicodeDecodeError) as error:
         raise ArgumentError(f"{path} cannot be read ({error}); expected a configuration as YAML") from error
     except yaml.YAMLError as error:
-        raise ArgumentError(f"{path} is no YAML: {' '.join(str(error).split())}") from error
+        raise ArgumentError(f"{path}, or what replaces its values, is no YAML: {' '.join(str(error).split())}") from error
     try:
         config = parse(Config, values)
         config.chosen_stages()
@@ -115,6 +121,21 @@ def read_config(path: str | Path) -> Config:
         raise ArgumentError(f"{path}: {error}") from error
     assert isinstance(config, Config)
     return config
+
+
+def _change(values: Any, change: str) -> None:
+    """Put one value, written as "key.key=value", into nested mappings."""
+    name, equals, text = change.partition("=")
+    *outer, last = name.split(".")
+    if not equals or not all((*outer, last)):
+        raise ArgumentError(f"got the change {change!r}; expected KEY=VALUE, e.g. accelerate.p=8")
+    for key in outer:
+        if isinstance(values, dict):
+            values[key] = values.get(key) or {}
+            values = values[key]
+    if not isinstance(values, dict):
+        raise ArgumentError(f"got the change {change!r}; {'.'.join(outer) or 'the file'} does not hold keys and values")
+    values[last] = yaml.safe_load(text)
 
 
 def parse(kind: Any, value: Any, where: str = "") -> Any:
