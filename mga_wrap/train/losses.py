@@ -23,31 +23,26 @@ class Outputs:
         lr: (B, 3, H, W).
         hr: (B, 3, s*H, s*W), the same value range; None: the original's output is the target.
         teacher: holds the original's weights where `net` no longer does; None: `net` itself does.
+
+    Attributes:
+        coarse: (B, 3, s*H, s*W), the Base-Net's image.
+        crossing: what crosses the cut, the feature first.
     """
 
     def __init__(self, net: MGANet, lr: Tensor, hr: Tensor | None, *, teacher: MGANet | None = None) -> None:
         self.net, self.lr, self._hr, self._teacher = net, lr, hr, teacher
-
-    @cached_property
-    def _base(self) -> tuple[Tensor, list[Tensor]]:
-        coarse, *crossing = self.net.base(self.lr)
-        return coarse, crossing
-
-    @property
-    def coarse(self) -> Tensor:
-        """(B, 3, s*H, s*W): the Base-Net's image."""
-        return self._base[0]
+        self.coarse, *self.crossing = net.base(lr)  # at once: every loss needs it, some ask for it under no_grad
 
     @cached_property
     def refined(self) -> Tensor:
         """(B, 3, s*H, s*W): every patch refined."""
-        return self.net.refine_every_patch(*self._base)
+        return self.net.refine_every_patch(self.coarse, self.crossing)
 
     @cached_property
     @torch.no_grad()
     def dense(self) -> Tensor:
         """(B, 3, s*H, s*W): the Refine-Net once over the whole map; nothing learns from it."""
-        return self.net.refine(*(x.detach().clone() for x in self._base[1]), False)  # a tail may write into its input
+        return self.net.refine(*(x.detach().clone() for x in self.crossing), False)  # a tail may write into its input
 
     @cached_property
     @torch.no_grad()
@@ -60,7 +55,7 @@ class Outputs:
     @cached_property
     def score(self) -> Tensor:
         """(B, gh, gw): the predicted error."""
-        return self.net.mask(self._base[1][0])
+        return self.net.mask(self.crossing[0])
 
     @cached_property
     @torch.no_grad()
@@ -71,7 +66,7 @@ class Outputs:
         elif self.net.geometry.border == "shift":
             refined = self.dense
         else:
-            refined = self.net.refine_every_patch(*self._base)
+            refined = self.net.refine_every_patch(self.coarse, self.crossing)
         return _mask(self.coarse, refined, side=self.net.p * self.net.geometry.zoom)
 
     @property
