@@ -113,7 +113,9 @@ def read_config(path: str | Path, *, changes: Sequence[str] = ()) -> Config:
     except (OSError, UnicodeDecodeError) as error:
         raise ArgumentError(f"{path} cannot be read ({error}); expected a configuration as YAML") from error
     except yaml.YAMLError as error:
-        raise ArgumentError(f"{path}, or what replaces its values, is no YAML: {' '.join(str(error).split())}") from error
+        raise ArgumentError(
+            f"{path}, or what replaces its values, is no YAML: {' '.join(str(error).split())}"
+        ) from error
     try:
         config = parse(Config, values)
         config.chosen_stages()

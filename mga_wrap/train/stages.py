@@ -63,9 +63,11 @@ class Stage:
             raise ArgumentError(f"stage {self.name!r}: got parts={self.parts!r}; expected a list of parts, e.g. [base]")
         if not self.losses:
             raise ArgumentError(f"stage {self.name!r} has no loss; expected some of {', '.join(LOSSES)}")
-        for loss in self.losses:
+        for loss, weight in self.losses.items():
             if loss not in LOSSES:
                 raise ArgumentError(f"stage {self.name!r}: got the loss {nearest(loss, LOSSES)}")
+            if isinstance(weight, bool) or not isinstance(weight, int | float):
+                raise ArgumentError(f"stage {self.name!r}: got the weight {weight!r} of {loss}; expected a number")
 
 
 _BOTH = ("base", "refine")

@@ -22,7 +22,9 @@ def test_twenty_kills_at_random_change_nothing(tmp_path: Path) -> None:
     images = smooth(tmp_path / "images")
     command = [sys.executable, str(HERE / "kill_often.py"), str(images), str(tmp_path), str(KILLS), "1"]
     paths = os.pathsep.join([str(HERE.parents[1]), str(HERE.parent), str(HERE)])
-    result = subprocess.run(command, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        command, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True, check=False
+    )
     assert result.returncode == 0, result.stdout + result.stderr
     assert result.stdout.startswith(f"killed {KILLS} finished ")
     expected = load_state(tmp_path / "whole")

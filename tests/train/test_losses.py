@@ -156,7 +156,12 @@ def test_the_gated_image_lies_between_coarse_and_refined() -> None:
     assert LOSSES["gated_l1"](out).item() == pytest.approx(0.1)
 
 
-LEARNS = {"coarse": {"base"}, "refined": {"base", "refine"}, "gated": {"base", "mask", "refine"}, "mask": {"base", "mask"}}
+LEARNS = {
+    "coarse": {"base"},
+    "refined": {"base", "refine"},
+    "gated": {"base", "mask", "refine"},
+    "mask": {"base", "mask"},
+}
 
 
 @pytest.mark.parametrize("name", LOSSES)
