@@ -21,6 +21,7 @@ from mga_wrap.cut.windows import PATCH, Halo, Style, halo_of, patch_side
 from mga_wrap.errors import ArgumentError, CutError
 from mga_wrap.nets.mask import MaskPredictor
 from mga_wrap.nets.mga import Amount, Geometry, MGANet, check_amount
+from mga_wrap.spelling import nearest
 
 CoarseTail = Literal["copy", "light"]
 BASE_SHARE = {"continue": 0.5, "paper": 0.75}
@@ -77,8 +78,9 @@ def accelerate(
         raise ArgumentError(
             f"got coarse_tail={coarse_tail!r}; in style {style!r} expected {' or '.join(map(repr, tails))}"
         )
-    if unknown := set(mask or ()) - set(MASK_OPTIONS):
-        raise ArgumentError(f"got mask={dict(mask or {})}; expected some of {', '.join(MASK_OPTIONS)}, not {unknown}")
+    for option in mask or ():
+        if option not in MASK_OPTIONS:
+            raise ArgumentError(f"mask: got {nearest(option, MASK_OPTIONS)}")
     wanted = _Wanted(split_at, check_amount(k), patch_side(p, style), halo, style, coarse_tail, dict(mask or {}))
     try:  # torch.fx's own tracer first: its graph holds for every size, and can be exported so
         net = _accelerate(model, find_chain(model, example=example, sized=False), wanted)

@@ -13,8 +13,8 @@ import yaml
 
 from mga_wrap.errors import ArgumentError
 from mga_wrap.nets.mga import Amount
+from mga_wrap.spelling import nearest
 from mga_wrap.train.data import Data
-from mga_wrap.train.spelling import nearest
 from mga_wrap.train.stages import Stage, changed, stage_set
 from mga_wrap.train.validate import Validation
 
@@ -86,7 +86,15 @@ class Config:
             return None if self.stages is None else tuple(self.stages)
         if isinstance(self.stages, str):
             return stage_set(self.stages)
-        found = changed(stage_set(self.stages.set), self.stages.change)
+        hints = typing.get_type_hints(Stage)
+        changes = {
+            name: {
+                key: parse(hints[key], value, f"stages.change.{name}.{key}") if key in hints else value
+                for key, value in change.items()
+            }
+            for name, change in self.stages.change.items()
+        }
+        found = changed(stage_set(self.stages.set), changes)
         names = [stage.name for stage in found]
         for name in self.stages.only or ():
             if name not in names:
@@ -114,7 +122,7 @@ def read_config(path: str | Path, *, changes: Sequence[str] = ()) -> Config:
         raise ArgumentError(f"{path} cannot be read ({error}); expected a configuration as YAML") from error
     except yaml.YAMLError as error:
         raise ArgumentError(
-            f"{path}, or what replaces its values, is no YAML: {' '.join(str(error).split())}"
+            f"{path}, or what --set puts into it, is no YAML: {' '.join(str(error).split())}"
         ) from error
     try:
         config = parse(Config, values)

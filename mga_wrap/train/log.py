@@ -26,7 +26,7 @@ class Log:
         tensorboard: also write for TensorBoard, into `folder/tensorboard`.
 
     Raises:
-        CheckpointError: the file cannot be written.
+        CheckpointError: the file cannot be read or written.
         ArgumentError: TensorBoard is not installed.
     """
 
@@ -74,8 +74,10 @@ def _rows(path: Path) -> list[dict[str, str]]:
         lines = path.read_text().splitlines(keepends=True)
     except FileNotFoundError:
         return []
+    except (OSError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{path} cannot be read ({error}); delete it, or choose another folder") from error
     rows = list(csv.DictReader(line for line in lines if line.endswith("\n")))
-    return [row for row in rows if None not in row and None not in row.values()]
+    return [row for row in rows if None not in row and None not in row.values() and {"stage", "step"} <= row.keys()]
 
 
 def _done(row: dict[str, str], order: list[str], stage: int, step: int) -> bool:

@@ -11,7 +11,7 @@ from torch import nn
 
 from mga_wrap.errors import ArgumentError
 from mga_wrap.nets.mga import MGANet
-from mga_wrap.train.spelling import nearest
+from mga_wrap.spelling import nearest
 
 COARSE_TAIL = "coarse_tail"
 PARTS = ("base", "mask", "refine", COARSE_TAIL)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from mga_wrap.errors import ArgumentError
+from mga_wrap.spelling import nearest
 from mga_wrap.train.losses import LOSSES
-from mga_wrap.train.spelling import nearest
 
 LEAST = {"steps": 1, "batch": 1, "crop": 1, "warmup": 0, "cycles": 1, "accumulate": 1}
 """The smallest value of each whole number."""

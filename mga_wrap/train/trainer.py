@@ -75,6 +75,8 @@ class MGATrainer:
         _expect("target", target, ("hr", "original"))
         _expect("device", device, ("auto", "cpu"))
         _expect("precision", precision, ("no", "bf16", None))
+        if not save_seconds >= 0:
+            raise ArgumentError(f"got save_seconds={save_seconds}; expected 0 or more")
         continues = net.geometry.border == "shift"
         if target == "original" and not continues:
             raise ArgumentError("got target='original' for a network in style 'paper'; expected style 'continue'")
@@ -99,7 +101,10 @@ class MGATrainer:
             TrainingError: a loss is not finite; the last good state is kept.
             CheckpointError: the folder cannot be written, or holds the state of another training.
         """
-        return _Fit(self).run()
+        try:
+            return _Fit(self).run()
+        finally:  # other kernels round in another way: k="dense" has to be the original's output again
+            self.net.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
 
     def _check_stages(self) -> None:
         names = [stage.name for stage in self.stages]
@@ -146,7 +151,7 @@ class _Fit:
             names = [one.name for one in self.stages]
             self.log = Log(self.folder, order=names, stage=stage, step=step, tensorboard=self.trainer.tensorboard)
         self.progress = Progress(self.stages, shown=self.main)
-        with torch.random.fork_rng(), self.progress:
+        with torch.random.fork_rng(), torch.inference_mode(False), torch.enable_grad(), self.progress:
             self.progress.say(*(f"left out: {reason}" for reason in self.images.left_out))
             for number in range(stage, len(self.stages)):
                 self._stage(number, state if number == stage else None)
@@ -230,7 +235,7 @@ class _Fit:
         state = load_state(self.folder)
         if state is None:
             return None
-        _check_same(state.facts["plan"], self._plan(), state.stage, self.folder)
+        _check_same(state.facts["plan"], self._plan(), state.stage + (state.step > 0), self.folder)
         try:
             self.net.load_state_dict(under("net", state.tensors))
         except RuntimeError as error:
@@ -309,12 +314,15 @@ def _accelerator(trainer: MGATrainer) -> Accelerator:
         ) from error
 
 
-def _check_same(old: dict[str, Any], new: dict[str, Any], stage: int, folder: Path) -> None:
-    """Stages that have not begun may change."""
-    begun = [{**plan, "stages": plan["stages"][: stage + 1]} for plan in (old, new)]
-    for name in old:
-        if begun[0][name] != begun[1].get(name):
-            raise CheckpointError(
-                f"{folder} holds a training with other {name} ({begun[0][name]}, now {begun[1].get(name)}); give what "
-                "it was started with, or choose another output_dir"
-            )
+def _check_same(old: dict[str, Any], new: dict[str, Any], begun: int, folder: Path) -> None:
+    """A training goes on with what it was started with; stages that have not begun may change."""
+    differing = [f"{name} {old[name]}, now {new[name]}" for name in new if name != "stages" and old[name] != new[name]]
+    for number, stage in enumerate(old["stages"][:begun]):
+        now = new["stages"][number] if number < len(new["stages"]) else dict.fromkeys(stage)
+        changes = [f"{name} {stage[name]!r}, now {now[name]!r}" for name in now if stage[name] != now[name]]
+        differing += [f"stage {stage['name']!r}: {change}" for change in changes]
+    if differing:
+        raise CheckpointError(
+            f"{folder} holds another training ({'; '.join(differing)}); give what it was started with, or choose "
+            "another output_dir"
+        )

@@ -17,20 +17,17 @@ import pictures
 import torch
 
 import mga_wrap as mga
-
-mga.MGATrainer  # imported before the first life
+from mga_wrap.train.trainer import MGATrainer  # imported before the first life
 
 
 def live(images: Path, folder: Path) -> None:
     """One life: a training, saved after every step."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     validation = mga.Validation(images, images=1, every=3)
-    pictures_net = pictures.paper_net()
-    stages = pictures.long_stages()
-    trainer = mga.MGATrainer(
-        pictures_net, images, stages=stages, output_dir=folder, validation=validation, device="cpu", save_seconds=0.0
-    )
-    trainer.fit()
+    MGATrainer(
+        pictures.paper_net(), images, stages=pictures.long_stages(), output_dir=folder, validation=validation,
+        device="cpu", save_seconds=0.0,
+    ).fit()  # fmt: skip
 
 
 def fork(images: Path, folder: Path) -> int:

@@ -15,9 +15,9 @@ import mga_wrap as mga
 from mga_wrap.train.stages import Stage
 
 STAGES = (
-    Stage("restore", ("base", "refine"), {"refined_l1": 10, "coarse_l1": 1}, steps=6, batch=2, crop=8, lr=1e-3, warmup=2),
-    Stage("mask", ("mask",), {"mask_l1": 10}, steps=4, batch=2, crop=8, lr=1e-3, warmup=1),
-)  # fmt: skip
+    replace(mga.PAPER_STAGES[0], steps=6, batch=2, crop=8, warmup=2),
+    replace(mga.PAPER_STAGES[1], steps=4, batch=2, crop=8, warmup=1),
+)
 
 
 def noise(path: Path, height: int, width: int, *, seed: int = 0) -> np.ndarray:

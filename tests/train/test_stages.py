@@ -54,13 +54,9 @@ def test_an_unknown_set_names_the_nearest() -> None:
 
 def test_fields_are_changed_by_the_name_of_the_stage() -> None:
     assert changed(mga.PAPER_STAGES, {"mask": {"steps": 5, "lr": 0.1}}) == (RESTORE, replace(MASK, steps=5, lr=0.1))
-    with pytest.raises(
-        mga.ArgumentError, match=r"a change of the stage 'masks'; expected one of restore, mask; did you"
-    ):
+    with pytest.raises(mga.ArgumentError, match=r"a change of the stage 'masks'; expected one of restore, mask; did"):
         changed(mga.PAPER_STAGES, {"masks": {}})
-    with pytest.raises(
-        mga.ArgumentError, match=r"stage 'mask': got 'step'; expected one of name, .*did you mean 'steps'"
-    ):
+    with pytest.raises(mga.ArgumentError, match=r"stage 'mask': got 'step'; expected one of name, .*mean 'steps'"):
         changed(mga.PAPER_STAGES, {"mask": {"step": 5}})
 
 
