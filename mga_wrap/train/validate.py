@@ -20,19 +20,23 @@ class Validation:
     """What to validate on.
 
     Attributes:
-        hr: folder of HR images.
+        hr: folder of HR images, reduced by the exact bicubic where there is no `lr`.
+        lr: folder of LR images, as in `Data`; alone it is enough where the original network's output is the target.
         images: use the first so many of them.
         every: steps between two validations; one more comes at the end of each stage.
         k: each amount to validate; the last one decides which weights are the best. None: 0 and the net's own k.
     """
 
-    hr: Path
+    hr: Path | None = None
+    lr: Path | None = None
     images: int = 6
     every: int = 500
     k: tuple[Amount, ...] | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "hr", Path(self.hr))  # text does, too
+        for name in ("hr", "lr"):
+            if (folder := getattr(self, name)) is not None:
+                object.__setattr__(self, name, Path(folder))  # text does, too
         if self.images < 1 or self.every < 1:
             raise ArgumentError(f"got images={self.images}, every={self.every}; expected both at least 1")
         if self.k is not None:
@@ -51,9 +55,13 @@ class Validator:
     def __init__(self, net: MGANet, validation: Validation, *, taught: bool) -> None:
         self.ks = (0, net.k) if validation.k is None else validation.k
         images = read_images(
-            Data(hr=validation.hr), scale=net.scale, channels=net.geometry.channels, smallest=net.p, taught=taught,
+            Data(hr=validation.hr, lr=validation.lr),
+            scale=net.scale,
+            channels=net.geometry.channels,
+            smallest=net.p,
+            taught=taught,
             limit=validation.images,
-        )  # fmt: skip
+        )
         self._pairs = [self._pair(net, pair) for pair in images.pairs]
 
     @property

@@ -98,7 +98,7 @@ WRONG = [
     (LEAST + "save_seconds: soon\n", r"save_seconds: got 'soon'; expected a number"),
     (LEAST + "output_dir: 3\n", r"output_dir: got 3; expected a path"),
     (LEAST + "target: orginal\n", r"target: got 'orginal'; expected one of hr, original; did you mean 'original'"),
-    (LEAST + "validation: {images: 3}\n", r"validation lacks 'hr'"),
+    (LEAST + "validation: {hrs: 3}\n", r"validation: got the key 'hrs'; expected one of hr, lr, images, every, k; did"),
     (LEAST + "validation: {hr: val, k: 3}\n", r"validation.k: got 3; expected a list"),
     (LEAST + "validation: {hr: val, k: [some]}\n", r"got k='some'; expected an int >= 0"),
     (LEAST + "validation: {hr: val, every: 0}\n", r"got images=6, every=0; expected both at least 1"),

@@ -12,6 +12,7 @@ from PIL import Image
 import mga_wrap as mga
 from mga_wrap.measure.degrade import crop_to_multiple, resize_bicubic
 from mga_wrap.train.data import Data, Images, read_images
+from mga_wrap.train.validate import Validator
 
 
 @pytest.fixture
@@ -133,3 +134,12 @@ def test_values_out_of_range(options: dict[str, float]) -> None:
     (name,) = options
     with pytest.raises(mga.ArgumentError, match=f"got {name}=-1.*; expected 0"):
         Data(**options)
+
+
+def test_pictures_to_validate_on_may_be_lr_alone(folder: Path) -> None:
+    assert mga.Validation(lr=str(folder)).lr == folder
+    net = mga.accelerate(mga.create_backbone("fsrcnn", scale=2).eval())
+    validator = Validator(net, mga.Validation(lr=folder, k=(0, "dense")), taught=True)
+    figures = validator(net)
+    assert figures["psnr_dense"] == float("inf")
+    assert 0 < figures["psnr_0"] < 100
