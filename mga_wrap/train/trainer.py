@@ -16,11 +16,11 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs
 from torch import nn
 
-from mga_wrap.errors import ArgumentError, CheckpointError
+from mga_wrap.errors import ArgumentError, CheckpointError, ImageError
 from mga_wrap.nets.light import LightTail
 from mga_wrap.nets.mga import MGANet
 from mga_wrap.train.crops import Batch, Crops, batches
-from mga_wrap.train.data import Data, read_images
+from mga_wrap.train.data import Data, Pair, read_images
 from mga_wrap.train.learner import Learner
 from mga_wrap.train.least_squares import fit_coarse_tail
 from mga_wrap.train.log import Log
@@ -135,8 +135,10 @@ class _Fit:
         taught = trainer.target == "original"
         self.images = read_images(
             trainer.data, scale=self.net.scale, channels=self.net.geometry.channels, taught=taught,
-            smallest=max(stage.crop for stage in self.stages),
+            smallest=min(stage.crop for stage in self.stages),
         )  # fmt: skip
+        for stage in self.stages:
+            self._pairs(stage)
         self.teacher = self._make_teacher() if taught else None
         self.validator = None
         if trainer.validation is not None and self.main:
@@ -203,10 +205,20 @@ class _Fit:
         return None
 
     def _crops(self, stage: Stage, number: int) -> Crops:
-        seed = (self.trainer.seed, number)
         return Crops(
-            self.images.pairs, scale=self.net.scale, crop=stage.crop, detail=self.trainer.data.detail, seed=seed
-        )
+            self._pairs(stage), scale=self.net.scale, crop=stage.crop, detail=self.trainer.data.detail,
+            seed=(self.trainer.seed, number),
+        )  # fmt: skip
+
+    def _pairs(self, stage: Stage) -> list[Pair]:
+        """The images that a crop of the stage fits into."""
+        pairs = [pair for pair in self.images.pairs if min(pair.lr.shape[:2]) >= stage.crop]
+        if not pairs:
+            raise ImageError(
+                f"stage {stage.name!r}: no image is as large as a crop of {stage.crop} x {stage.crop} lr pixels; give "
+                "larger images or a smaller crop"
+            )
+        return pairs
 
     def _batches(self, stage: Stage, crops: Crops, first: int) -> Iterator[Batch]:
         loader = batches(

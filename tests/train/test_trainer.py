@@ -296,6 +296,16 @@ def test_images_left_out_are_told(
     assert "broken.png" in told
 
 
+def test_small_images_are_used_where_crops_are_small(make: Callable[..., mga.MGATrainer], tmp_path: Path) -> None:
+    folder = smooth(tmp_path / "some", names="a", side=32)
+    large = replace(STAGES[1], crop=24)
+    with pytest.raises(mga.ImageError, match=r"stage 'mask': no image is as large as a crop of 24 x 24 lr"):
+        make(data=folder, stages=(STAGES[0], large)).fit()
+    assert not make().output_dir.exists()
+    smooth(folder, names="ab")  # b is 64 x 64
+    make(data=folder, stages=(STAGES[0], large)).fit()
+
+
 WRONG = [
     ({"target": "HR"}, r"got target='HR'; expected one of 'hr', 'original'"),
     ({"device": "gpu"}, r"got device='gpu'; expected one of 'auto', 'cpu'"),
