@@ -26,8 +26,7 @@ class Data:
             `ax4.png`). Alone it is enough where the original network's own output is the target.
         detail: a crop is drawn with a probability that grows with the detail in it (the mean absolute gradient of its
             lr, to this power); 0 draws uniformly.
-        workers: processes that draw crops; 0 draws them between the steps, in about a millisecond. The crops are the
-            same.
+        workers: processes that draw crops; 0 draws them between the steps. The crops are the same.
     """
 
     hr: Path | None = None

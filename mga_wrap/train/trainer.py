@@ -72,6 +72,8 @@ class MGATrainer:
         tensorboard: bool = False,
         save_seconds: float = 60.0,
     ) -> None:
+        if not isinstance(net, MGANet):
+            raise ArgumentError(f"got a {type(net).__name__}; expected an accelerated network: mga.accelerate(model)")
         _expect("target", target, ("hr", "original"))
         _expect("device", device, ("auto", "cpu"))
         _expect("precision", precision, ("no", "bf16", None))

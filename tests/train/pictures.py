@@ -57,4 +57,4 @@ def paper_net(**options: object) -> mga.MGANet:
 
 def long_stages() -> tuple[Stage, ...]:
     """Enough steps to be killed in."""
-    return tuple(replace(stage, steps=40) for stage in STAGES)
+    return tuple(replace(stage, steps=25) for stage in STAGES)

@@ -294,6 +294,8 @@ def test_images_left_out_are_told(
     told = capsys.readouterr().err
     assert "small.png: 7 x 7 lr pixels; expected at least 8 x 8" in told
     assert "broken.png" in told
+    assert "restore 6: loss" in told
+    assert "images/s" in told
 
 
 def test_small_images_are_used_where_crops_are_small(make: Callable[..., mga.MGATrainer], tmp_path: Path) -> None:
@@ -315,6 +317,11 @@ WRONG = [
     ({"stages": (replace(STAGES[0], parts=("bases",)),)}, r"got the part 'bases'; .*did you mean 'base'"),
     ({"save_seconds": -1}, r"got save_seconds=-1; expected 0 or more"),
 ]
+
+
+def test_a_network_that_is_not_accelerated(make: Callable[..., mga.MGATrainer]) -> None:
+    with pytest.raises(mga.ArgumentError, match=r"got a LongSkip; expected an accelerated network: mga.accelerate"):
+        make(net=build("LongSkip", 2))
 
 
 @pytest.mark.parametrize(("options", "message"), WRONG)
