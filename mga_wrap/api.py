@@ -119,7 +119,8 @@ def _accelerate(model: nn.Module, chain: Chain, wanted: _Wanted) -> MGANet:
     )  # fmt: skip
     recipe = {
         "backbone": describe_backbone(model), "split_at": chain.blocks[count - 1].name, "k": wanted.k, "p": p,
-        "halo": halo, "style": style, "coarse_tail": wanted.coarse_tail, "mask": wanted.mask,
+        "halo": halo, "style": style, "coarse_tail": wanted.coarse_tail,
+        **({"mask": wanted.mask} if wanted.mask else {}),
     }  # fmt: skip
     net = MGANet(split.base, mask, split.refine, geometry=geometry, k=wanted.k, recipe=recipe)
     _check(net, chain, style)
