@@ -74,6 +74,8 @@ class MGATrainer:
     ) -> None:
         if not isinstance(net, MGANet):
             raise ArgumentError(f"got a {type(net).__name__}; expected an accelerated network: mga.accelerate(model)")
+        if other := {parameter.dtype for parameter in net.parameters()} - {torch.float32}:
+            raise ArgumentError(f"got weights of {other.pop()}; expected float32: train net.float()")
         _expect("target", target, ("hr", "original"))
         _expect("device", device, ("auto", "cpu"))
         _expect("precision", precision, ("no", "bf16", None))
@@ -157,6 +159,8 @@ class _Fit:
         self.progress = Progress(self.stages, shown=self.main)
         with torch.random.fork_rng(), torch.inference_mode(False), torch.enable_grad(), self.progress:
             self.progress.say(*(f"left out: {reason}" for reason in self.images.left_out))
+            if stage == len(self.stages):
+                self.progress.say(f"{self.folder}: all stages are done; choose another output_dir to train anew")
             for number in range(stage, len(self.stages)):
                 self._stage(number, state if number == stage else None)
         return self.net

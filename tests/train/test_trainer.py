@@ -218,12 +218,15 @@ def test_a_killed_run_goes_on_bit_for_bit(
     assert equal(make("killed").fit(), expected)
 
 
-def test_a_finished_run_trains_no_more(make: Callable[..., mga.MGATrainer], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_finished_run_trains_no_more(
+    make: Callable[..., mga.MGATrainer], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     done = make().fit()
     log = rows(make().output_dir)
     fails_at(1, monkeypatch)
     assert equal(make().fit(), done)
     assert rows(make().output_dir) == log
+    assert "all stages are done; choose another output_dir to train anew" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -322,6 +325,11 @@ WRONG = [
 def test_a_network_that_is_not_accelerated(make: Callable[..., mga.MGATrainer]) -> None:
     with pytest.raises(mga.ArgumentError, match=r"got a LongSkip; expected an accelerated network: mga.accelerate"):
         make(net=build("LongSkip", 2))
+
+
+def test_weights_that_are_too_coarse_to_learn(make: Callable[..., mga.MGATrainer]) -> None:
+    with pytest.raises(mga.ArgumentError, match=r"got weights of torch.float16; expected float32: train net.float\(\)"):
+        make(net=paper_net().half())
 
 
 @pytest.mark.parametrize(("options", "message"), WRONG)
