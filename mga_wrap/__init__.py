@@ -11,21 +11,32 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mga_wrap.api import accelerate, inspect
     from mga_wrap.backbones.registry import create_backbone, list_backbones
-    from mga_wrap.errors import ArgumentError, CheckpointError, CutError, ImageError, MGAError
+    from mga_wrap.errors import ArgumentError, CheckpointError, CutError, ImageError, MGAError, TrainingError
     from mga_wrap.hub import from_pretrained, list_pretrained
     from mga_wrap.infer.api import upscale
     from mga_wrap.nets.mask import MaskPredictor
     from mga_wrap.nets.mga import MGANet
+    from mga_wrap.train.data import Data
     from mga_wrap.train.least_squares import fit_coarse_tail
+    from mga_wrap.train.stages import FINETUNE_STAGES, PAPER_STAGES, Stage
+    from mga_wrap.train.trainer import MGATrainer
+    from mga_wrap.train.validate import Validation
 
 __all__ = [
+    "FINETUNE_STAGES",
+    "PAPER_STAGES",
     "ArgumentError",
     "CheckpointError",
     "CutError",
+    "Data",
     "ImageError",
     "MGAError",
     "MGANet",
+    "MGATrainer",
     "MaskPredictor",
+    "Stage",
+    "TrainingError",
+    "Validation",
     "accelerate",
     "create_backbone",
     "fit_coarse_tail",
@@ -48,7 +59,13 @@ _HOME = {
     "upscale": "mga_wrap.infer.api",
     "MaskPredictor": "mga_wrap.nets.mask",
     "MGANet": "mga_wrap.nets.mga",
+    "Data": "mga_wrap.train.data",
     "fit_coarse_tail": "mga_wrap.train.least_squares",
+    "FINETUNE_STAGES": "mga_wrap.train.stages",
+    "PAPER_STAGES": "mga_wrap.train.stages",
+    "Stage": "mga_wrap.train.stages",
+    "MGATrainer": "mga_wrap.train.trainer",
+    "Validation": "mga_wrap.train.validate",
 }
 """The module in which a public name lives; errors live in mga_wrap.errors."""
 

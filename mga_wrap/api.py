@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -21,10 +21,12 @@ from mga_wrap.cut.windows import PATCH, Halo, Style, halo_of, patch_side
 from mga_wrap.errors import ArgumentError, CutError, MGAError
 from mga_wrap.nets.mask import MaskPredictor
 from mga_wrap.nets.mga import Amount, Geometry, MGANet, check_amount
+from mga_wrap.spelling import nearest
 
 CoarseTail = Literal["copy", "light"]
 BASE_SHARE = {"continue": 0.5, "paper": 0.75}
 """Share of the blocks that split_at="auto" leaves to the Base-Net."""
+MASK_OPTIONS = ("dynamic", "map_channels", "resolution")
 _PADS_NOTHING = Interface((), stride=1, zoom=1)
 
 
@@ -38,6 +40,7 @@ def accelerate(
     halo: Halo | None = None,
     style: Style = "continue",
     coarse_tail: CoarseTail = "copy",
+    mask: Mapping[str, Any] | None = None,
     example: Tensor | None = None,
 ) -> MGANet:
     """Cut a super-resolution network into a Base-Net for the whole image and a Refine-Net for its neediest patches.
@@ -58,6 +61,7 @@ def accelerate(
         coarse_tail: "copy": the Base-Net ends in a copy of the network's tail. "light": in two convolutions and a
             PixelShuffle, for networks whose tail costs much; it gives a bilinear image until it is fitted
             (`fit_coarse_tail`) or trained.
+        mask: options of `MaskPredictor`: dynamic, map_channels, resolution.
         example: (B, 3, H, W), an image that the network takes, if it does not take (1, 3, 32, 24).
 
     Returns:
@@ -74,7 +78,10 @@ def accelerate(
         raise ArgumentError(
             f"got coarse_tail={coarse_tail!r}; in style {style!r} expected {' or '.join(map(repr, tails))}"
         )
-    wanted = _Wanted(split_at, check_amount(k), patch_side(p, style), halo, style, coarse_tail)
+    for option in mask or ():
+        if option not in MASK_OPTIONS:
+            raise ArgumentError(f"mask: got {nearest(option, MASK_OPTIONS)}")
+    wanted = _Wanted(split_at, check_amount(k), patch_side(p, style), halo, style, coarse_tail, dict(mask or {}))
     try:  # torch.fx's own tracer first: its graph holds for every size, and can be exported so
         net = _accelerate(model, find_chain(model, example=example, sized=False), wanted)
     except CutError:
@@ -94,6 +101,7 @@ class _Wanted:
     halo: Halo | None
     style: Style
     coarse_tail: CoarseTail
+    mask: dict[str, Any]
 
 
 def _accelerate(model: nn.Module, chain: Chain, wanted: _Wanted) -> MGANet:
@@ -104,7 +112,7 @@ def _accelerate(model: nn.Module, chain: Chain, wanted: _Wanted) -> MGANet:
         torch.default_generator.manual_seed(0)
         with _building(chain, count):
             split, halo = _split(model, chain, count, wanted)
-        mask = MaskPredictor(_channels(split, chain), p=p).to(chain.example)  # its dtype, device
+        mask = MaskPredictor(_channels(split, chain), p=p, **wanted.mask).to(chain.example)  # its dtype, device
     geometry = Geometry(
         scale=chain.scale, channels=chain.example.shape[1], p=p, halo=halo,
         border="shift" if style == "continue" else "zero", halos=split.halos, ratios=split.ratios, zoom=split.zoom,
@@ -113,6 +121,7 @@ def _accelerate(model: nn.Module, chain: Chain, wanted: _Wanted) -> MGANet:
     recipe = {
         "backbone": describe_backbone(model), "split_at": chain.blocks[count - 1].name, "k": wanted.k, "p": p,
         "halo": halo, "style": style, "coarse_tail": wanted.coarse_tail,
+        **({"mask": wanted.mask} if wanted.mask else {}),
     }  # fmt: skip
     net = MGANet(split.base, mask, split.refine, geometry=geometry, k=wanted.k, recipe=recipe)
     _check(net, chain, style)

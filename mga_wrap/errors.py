@@ -5,6 +5,7 @@ MGAError                   catch this one to catch them all
 ├── ArgumentError          an argument out of its range (also a ValueError)
 ├── CutError               the network cannot be cut, or not there
 ├── CheckpointError        a checkpoint is missing, broken or of another network
+├── TrainingError          a training cannot go on: its loss is not finite
 └── ImageError             a file or an array is not an image that can be read or written
 ```
 
@@ -30,3 +31,7 @@ class CheckpointError(MGAError):
 
 class ImageError(MGAError):
     """A file or an array is no image, or an image could not be written."""
+
+
+class TrainingError(MGAError):
+    """A training cannot go on; the message names the step and the images, the last good state is kept."""

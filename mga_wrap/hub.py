@@ -56,7 +56,8 @@ def from_pretrained(name_or_dir: str | Path, *, model: nn.Module | None = None) 
         )
     try:
         network = create_backbone(**config["backbone"]) if model is None else model
-        net = accelerate(network, **{name: config[name] for name in ARGUMENTS}).eval()
+        arguments = {name: config[name] for name in ARGUMENTS}
+        net = accelerate(network, **arguments, mask=config.get("mask")).eval()  # only where it is not the default
     except (MGAError, TypeError) as error:  # TypeError: a value of another kind than save_pretrained writes
         raise CheckpointError(f"{folder / CONFIG} builds no network: {error}") from error
     _load_weights(net, folder / WEIGHTS)

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,9 @@ from typer.testing import CliRunner
 
 import mga_wrap as mga
 from mga_wrap.cli import app
+from mga_wrap.train.config import Config, Cut, Network, Stages
+from mga_wrap.train.losses import LOSSES
+from mga_wrap.train.stages import STAGE_SETS
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -35,9 +39,11 @@ every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
 @pytest.fixture
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder with one photograph, to work in."""
+    """A folder with one photograph, and a folder `photos` with the same, to work in."""
     photograph = min((ROOT / "examples").glob("*.png"))
-    shutil.copy(photograph, tmp_path / "photo.png")
+    (tmp_path / "photos").mkdir()
+    for copy in ("photo.png", "photos/photo.png"):
+        shutil.copy(photograph, tmp_path / copy)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -88,6 +94,13 @@ def test_python_blocks_run_and_print_what_the_page_says(page: Path, desk: Path) 
     skip_without_weights(skipped)
 
 
+def write_files(page: Path) -> None:
+    """YAML that begins with a comment of its file's name is that file."""
+    for code, _ in blocks(page, "yaml"):
+        if name := re.match(r"# (\S+\.yaml)\n", code):
+            Path(name[1]).write_text(code, encoding="utf-8")
+
+
 def commands(page: Path) -> Iterator[tuple[list[str], str]]:
     """(arguments, what is shown under them) for each `mga-wrap` line in a shell block."""
     for code, _ in blocks(page, "console", "bash"):
@@ -108,6 +121,7 @@ def test_command_lines_are_understood(page: Path) -> None:
 @every_page
 def test_command_lines_run_and_print_what_the_page_says(page: Path, desk: Path) -> None:
     skipped = 0
+    write_files(page)
     for arguments, shown in commands(page):
         line = shlex.join(["mga-wrap", *arguments])
         if "../shared" in line:  # data that lies beside the repository, and takes minutes
@@ -162,3 +176,13 @@ def text_files() -> list[Path]:
     named = {"Makefile", "LICENSE", "run", ".gitignore"}
     files = [ROOT / line for line in result.stdout.splitlines()]
     return [file for file in files if (file.suffix in suffixes or file.name in named) and file.is_file()]
+
+
+def test_every_key_of_a_training_is_explained() -> None:
+    page = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    sections = {"network": Network, "accelerate": Cut, "data": mga.Data, "validation": mga.Validation, "stages": Stages}
+    for section, kind in sections.items():
+        for one in fields(kind):
+            assert f"`{section}.{one.name}`" in page or (kind is Cut and f"`{one.name}`" in page), one.name
+    for name in (*(one.name for one in (*fields(Config), *fields(mga.Stage))), *LOSSES, *STAGE_SETS):
+        assert name in sections or f"`{name}`" in page, name

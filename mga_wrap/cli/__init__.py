@@ -4,10 +4,10 @@ torch is imported inside the commands, so that ``--help`` and ``--version`` answ
 done, 1 something failed (one line on stderr for each failure), 2 the command line makes no sense.
 """
 
-from mga_wrap.cli import bench, evaluate, inspect, mask_accuracy, sheet, tables, upscale
+from mga_wrap.cli import bench, evaluate, inspect, mask_accuracy, sheet, tables, train, upscale
 from mga_wrap.cli.app import app
 
-__all__ = ["app", "bench", "evaluate", "inspect", "main", "mask_accuracy", "sheet", "tables", "upscale"]
+__all__ = ["app", "bench", "evaluate", "inspect", "main", "mask_accuracy", "sheet", "tables", "train", "upscale"]
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -52,13 +53,34 @@ def true_mask(net: MGANet, lr: Tensor) -> Tensor:
 
 def mask_of(trace: MGATrace, *, net: MGANet) -> Tensor:
     """`true_mask` of a trace of ``net`` with k="all"."""
-    luma = torch.tensor(LUMA, device=trace.sr.device, dtype=trace.sr.dtype).view(3, 1, 1)
-    change = ((trace.sr - trace.coarse) * luma).sum(dim=1, keepdim=True).abs()  # (B, 1, s*H, s*W)
-    pooled = F.avg_pool2d(_normalise(change), patch_side(net), ceil_mode=True, count_include_pad=False)
-    gh, gw = trace.score.shape[-2:]
+    return error_mask(trace.coarse, trace.sr, side=patch_side(net), grid=trace.score.shape[-2:])
+
+
+def error_mask(coarse: Tensor, refined: Tensor, *, side: int, grid: Sequence[int]) -> Tensor:
+    """`true_mask` of two images.
+
+    Args:
+        coarse: (B, C, s*H, s*W).
+        refined: the same with every patch refined.
+        side: of a patch in pixels of sr.
+        grid: (gh, gw).
+
+    Returns:
+        (B, gh, gw) in 0..1.
+    """
+    change = _normalise(luma(refined - coarse).abs())  # (B, 1, s*H, s*W)
+    pooled = F.avg_pool2d(change, side, ceil_mode=True, count_include_pad=False)
     # The feature of a network that pads its image is larger than sr: nothing changes where sr has no pixels.
-    pooled = F.pad(pooled, [0, gw - pooled.shape[-1], 0, gh - pooled.shape[-2]])
+    pooled = F.pad(pooled, [0, grid[1] - pooled.shape[-1], 0, grid[0] - pooled.shape[-2]])
     return _normalise(pooled).squeeze(1)
+
+
+def luma(x: Tensor) -> Tensor:
+    """(B, 3, H, W) -> (B, 1, H, W), the weighted mean over RGB; images of other channels as they are, averaged."""
+    if x.shape[1] != len(LUMA):
+        return x.mean(dim=1, keepdim=True)
+    weights = torch.tensor(LUMA, device=x.device, dtype=x.dtype).view(3, 1, 1) / sum(LUMA)
+    return (x * weights).sum(dim=1, keepdim=True)
 
 
 def patch_side(net: MGANet) -> int:

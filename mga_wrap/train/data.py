@@ -1,102 +1,164 @@
-"""Training crops: HR images reduced by the exact bicubic, drawn where there is detail."""
+"""Training images: folders read once, HR reduced by the exact bicubic, kept as bytes in memory."""
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
-from PIL import Image
-from torch import Tensor
 
-from mga_wrap.errors import ImageError
+from mga_wrap.errors import ArgumentError, ImageError
+from mga_wrap.infer.images import LUMA, list_images, read_image
 from mga_wrap.measure.degrade import crop_to_multiple, resize_bicubic
 
-SUFFIXES = (".png", ".webp", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
-STRIDE = 4
-"""Crops are drawn from a table with one entry for STRIDE x STRIDE positions, then moved at random inside it."""
 
+@dataclass(frozen=True)
+class Data:
+    """Where the images lie and how crops are drawn from them.
 
-class Crops:
-    """Pairs of lr and hr crops from a folder of HR images, the same for the same seed and step.
-
-    Photographs are mostly sky and wall. A crop is drawn with a probability that grows with its detail (the mean
-    absolute gradient of its lr, to the power `detail`).
-
-    Args:
-        folder: HR images, any mode; those smaller than a crop are left out.
-        scale: 2, 3 or 4.
-        crop: side of an lr crop.
-        detail: 0 draws uniformly.
-        seed: of the draws.
-
-    Raises:
-        ImageError: the folder is none or holds no image that is large enough, or a file in it is broken.
+    Attributes:
+        hr: folder of HR images of any size and mode; reduced by the exact bicubic where there is no `lr`.
+        lr: folder of LR images; with `hr`, each belongs to the HR image of the same name (`a.png` to `a.webp`, or
+            `ax4.png`). Alone it is enough where the original network's own output is the target.
+        detail: a crop is drawn with a probability that grows with the detail in it (the mean absolute gradient of its
+            lr, to this power); 0 draws uniformly.
+        workers: processes that draw crops; 0 draws them between the steps. The crops are the same.
     """
 
-    def __init__(self, folder: Path, *, scale: int, crop: int, detail: float = 2.0, seed: int = 0) -> None:
-        self.scale, self.crop, self.seed = scale, crop, seed
-        if not folder.is_dir():
-            raise ImageError(f"{folder} is no folder; expected one with HR images")
-        self.pairs = [pair for path in sorted(folder.iterdir()) if (pair := _load(path, scale, crop)) is not None]
-        if not self.pairs:
-            raise ImageError(f"{folder} holds no image of at least {scale * crop} x {scale * crop} pixels")
-        places, weights = zip(*(_places(lr, crop, image) for image, (lr, _) in enumerate(self.pairs)), strict=True)
-        self._places = np.concatenate(places)  # (n, 3): image, row, column
-        weight = np.concatenate(weights)
-        weight = np.clip(weight, 0, np.quantile(weight, 0.99)) ** detail
-        if not weight.any():  # nothing but flat images
-            weight = np.ones_like(weight)
-        self._cumulative = np.cumsum(weight / weight.sum())
+    hr: Path | None = None
+    lr: Path | None = None
+    detail: float = 2.0
+    workers: int = 0
 
-    def batch(self, step: int, size: int) -> tuple[Tensor, Tensor]:
-        """The pair lr (size, 3, crop, crop) and hr (size, 3, s*crop, s*crop), 0..1, channels last, for one step."""
-        rng = np.random.default_rng([self.seed, step])
-        pairs = [self._draw(rng) for _ in range(size)]
-        lr, hr = (np.stack(images) for images in zip(*pairs, strict=True))
-        return _to_tensor(lr), _to_tensor(hr)
-
-    def _draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        place = min(int(np.searchsorted(self._cumulative, rng.random())), len(self._places) - 1)
-        image, row, col = self._places[place]
-        lr, hr = self.pairs[image]
-        row = min(row + rng.integers(STRIDE), lr.shape[0] - self.crop)
-        col = min(col + rng.integers(STRIDE), lr.shape[1] - self.crop)
-        s, c = self.scale, self.crop
-        pair = lr[row : row + c, col : col + c], hr[s * row : s * (row + c), s * col : s * (col + c)]
-        turn, mirror = int(rng.integers(4)), rng.integers(2)
-        lr, hr = (np.rot90(x[:, ::-1] if mirror else x, turn) for x in pair)
-        return lr, hr
+    def __post_init__(self) -> None:
+        for name in ("hr", "lr"):
+            if (folder := getattr(self, name)) is not None:
+                object.__setattr__(self, name, Path(folder))  # text does, too
+        if not 0 <= self.detail <= 10:
+            raise ArgumentError(f"got detail={self.detail!r}; expected 0 (uniform) to 10")
+        if not 0 <= self.workers <= 256:
+            raise ArgumentError(f"got workers={self.workers!r}; expected 0 to 256 processes")
 
 
-def _load(path: Path, scale: int, crop: int) -> tuple[np.ndarray, np.ndarray] | None:
-    """(lr, hr) as uint8 (H, W, 3); None for other files and for images smaller than a crop."""
-    if path.suffix.lower() not in SUFFIXES:
-        return None
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """One image.
+
+    Attributes:
+        name: of its file.
+        lr: (H, W, C) uint8.
+        hr: (s*H, s*W, C) uint8; None where the original network's output is the target.
+    """
+
+    name: str
+    lr: np.ndarray
+    hr: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class Images:
+    """The images that could be read, and why the others could not."""
+
+    pairs: tuple[Pair, ...]
+    left_out: tuple[str, ...]
+
+
+def read_images(
+    data: Data, *, scale: int, channels: int, smallest: int, taught: bool, limit: int | None = None
+) -> Images:
+    """Read all images of the folders.
+
+    Args:
+        data: the folders.
+        scale: s.
+        channels: C, 3 or 1 (luma).
+        smallest: side in lr pixels below which an image is left out.
+        taught: the original network's output is the target; HR images are only reduced.
+        limit: read the first so many images.
+
+    Raises:
+        ImageError: there is no such folder, or no image is left.
+        ArgumentError: no folder is given, or LR images alone where HR is needed.
+    """
+    files = _files(data, scale=scale, taught=taught)[:limit]
+    read = partial(_read, scale=scale, channels=channels, smallest=smallest, taught=taught)
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        found = list(pool.map(lambda one: _or_reason(read, *one), files))
+    pairs = tuple(one for one in found if isinstance(one, Pair))
+    reasons = tuple(one for one in found if isinstance(one, str))
+    if not pairs:
+        raise ImageError(
+            f"{data.hr or data.lr} holds no image that can be used, of at least {smallest} x {smallest} lr pixels "
+            f"(x{scale}: {smallest * scale} x {smallest * scale} hr pixels); the first: {reasons[0]}"
+        )
+    return Images(pairs, reasons)
+
+
+def _files(data: Data, *, scale: int, taught: bool) -> list[tuple[Path | None, Path | None]]:
+    """(hr, lr) files, one of them None where it is not needed."""
+    for folder in (data.hr, data.lr):
+        if folder is not None and not folder.is_dir():
+            raise ImageError(f"{folder} is no folder; expected one with images")
+    if data.lr is None:
+        if data.hr is None:
+            raise ArgumentError("got no images: name a folder of HR images (hr), or of LR images (lr)")
+        return [(path, None) for path in list_images(data.hr)]
+    lr = list_images(data.lr)
+    if taught:
+        return [(None, path) for path in lr]
+    if data.hr is None:
+        raise ArgumentError(f"got LR images alone ({data.lr}); name their HR images too (hr), or use target='original'")
+    by_name = {path.stem: path for path in list_images(data.hr)}
+    return [(by_name.get(path.stem, by_name.get(path.stem.removesuffix(f"x{scale}"))), path) for path in lr]
+
+
+def _or_reason(read: partial[Pair], hr: Path | None, lr: Path | None) -> Pair | str:
     try:
-        with Image.open(path) as image:
-            hr = np.asarray(image.convert("RGB"))
-    except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises, depending on what is broken
-        raise ImageError(f"{path}: cannot be read as an image ({error}); take it out of the folder") from error
-    if min(hr.shape[:2]) < scale * crop:
-        return None
-    hr = crop_to_multiple(hr, scale)
-    return resize_bicubic(hr, 1 / scale), hr
+        return read(hr, lr)
+    except ImageError as error:
+        return str(error)
 
 
-def _places(lr: np.ndarray, crop: int, image: int) -> tuple[np.ndarray, np.ndarray]:
-    """Where crops may start, (n, 3), and the mean absolute gradient of each, (n,)."""
-    grey = lr.astype(np.float32).mean(axis=2)
-    edges = np.zeros_like(grey)
-    edges[:, 1:] += np.abs(np.diff(grey, axis=1))
-    edges[1:] += np.abs(np.diff(grey, axis=0))
-    total = np.pad(edges.astype(np.float64).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
-    detail = total[crop:, crop:] - total[:-crop, crop:] - total[crop:, :-crop] + total[:-crop, :-crop]
-    detail = detail[::STRIDE, ::STRIDE] / crop**2
-    rows, cols = np.meshgrid(*(STRIDE * np.arange(n) for n in detail.shape), indexing="ij")
-    return np.stack([np.full(detail.size, image), rows.ravel(), cols.ravel()], axis=1), detail.ravel()
+def _read(hr: Path | None, lr: Path | None, *, scale: int, channels: int, smallest: int, taught: bool) -> Pair:
+    path = lr or hr
+    assert path is not None
+    large = None if hr is None else _bytes(hr, channels)
+    if lr is not None:
+        small = _bytes(lr, channels)
+        if not taught:
+            large = _belonging(small, large, lr, scale)
+    else:
+        assert large is not None
+        if min(large.shape[:2]) < scale:
+            raise ImageError(f"{path}: of {large.shape[1]} x {large.shape[0]} pixels nothing is left at 1/{scale}")
+        large = crop_to_multiple(large, scale)
+        small = resize_bicubic(large, Fraction(1, scale))
+    if min(small.shape[:2]) < smallest:
+        raise ImageError(
+            f"{path}: {small.shape[1]} x {small.shape[0]} lr pixels; expected at least {smallest} x {smallest}"
+        )
+    return Pair(path.name, small, None if taught else large)
 
 
-def _to_tensor(images: np.ndarray) -> Tensor:
-    """(B, H, W, 3) uint8 -> (B, 3, H, W) float in 0..1, channels last."""
-    return torch.from_numpy(images).permute(0, 3, 1, 2).float().div_(255)
+def _belonging(small: np.ndarray, large: np.ndarray | None, path: Path, scale: int) -> np.ndarray:
+    if large is None:
+        raise ImageError(f"{path}: there is no HR image of that name")
+    height, width = scale * small.shape[0], scale * small.shape[1]
+    if not (height <= large.shape[0] < height + scale and width <= large.shape[1] < width + scale):
+        raise ImageError(
+            f"{path}: {small.shape[1]} x {small.shape[0]} pixels, its HR image {large.shape[1]} x {large.shape[0]}; "
+            f"expected {scale} times as many a side"
+        )
+    return large[:height, :width]
+
+
+def _bytes(path: Path, channels: int) -> np.ndarray:
+    """(H, W, C) uint8."""
+    values = np.floor(read_image(path).rgb * 255 + 0.5)
+    if channels == 1:
+        values = np.floor(values @ LUMA + 0.5)[..., None]
+    return values.astype(np.uint8)

@@ -1,62 +1,114 @@
-"""The paper's two losses."""
+"""The losses by name, and what they look at: each image is computed once a step, and only if a loss asks for it."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mga_wrap.measure.mask import true_mask
-from mga_wrap.measure.metrics import LUMA
+from mga_wrap.measure.mask import error_mask, luma, patch_side
 from mga_wrap.nets.mga import MGANet
 
 
-def restoration_loss(net: MGANet, lr: Tensor, hr: Tensor) -> Tensor:
-    """10 * L1(refined, hr) + L1(coarse, hr), every patch refined (paper, first training stage).
+class Outputs:
+    """What a network makes of a batch of lr crops, and what it should make of it.
 
     Args:
-        net: the network; all patches go through its Refine-Net.
+        net: the network that learns.
         lr: (B, 3, H, W).
-        hr: (B, 3, s*H, s*W), the same value range.
+        hr: (B, 3, s*H, s*W), the same value range; None: the original's output is the target.
+        teacher: holds the original's weights where `net` no longer does; None: `net` itself does.
+
+    Attributes:
+        coarse: (B, 3, s*H, s*W), the Base-Net's image.
+        crossing: what crosses the cut, the feature first.
     """
-    coarse, sr = net.coarse_and_refined(lr)
-    return 10 * F.l1_loss(sr, hr) + F.l1_loss(coarse, hr)
+
+    def __init__(self, net: MGANet, lr: Tensor, hr: Tensor | None, *, teacher: MGANet | None = None) -> None:
+        self.net, self.lr, self._hr, self._teacher = net, lr, hr, teacher
+        self.coarse, *self.crossing = net.base(lr)  # at once: every loss needs it, some ask for it under no_grad
+
+    @cached_property
+    def refined(self) -> Tensor:
+        """(B, 3, s*H, s*W): every patch refined."""
+        return self.net.refine_every_patch(self.coarse, self.crossing)
+
+    @cached_property
+    @torch.no_grad()
+    def dense(self) -> Tensor:
+        """(B, 3, s*H, s*W): the Refine-Net once over the whole map; nothing learns from it."""
+        return self.net.refine(*(x.detach().clone() for x in self.crossing), False)  # a tail may write into its input
+
+    @cached_property
+    @torch.no_grad()
+    def target(self) -> Tensor:
+        """(B, 3, s*H, s*W): hr, or the original network's output."""
+        if self._hr is not None:
+            return self._hr
+        return self.dense if self._teacher is None else self._teacher(self.lr, k="dense")
+
+    @cached_property
+    def score(self) -> Tensor:
+        """(B, gh, gw): the predicted error."""
+        return self.net.mask(self.crossing[0])
+
+    @cached_property
+    @torch.no_grad()
+    def true_mask(self) -> Tensor:
+        """(B, gh, gw) in 0..1, see `mask.true_mask`; in style "continue" the whole map stands for every patch."""
+        if "refined" in self.__dict__:
+            refined = self.refined
+        elif self.net.geometry.border == "shift":
+            refined = self.dense
+        else:
+            refined = self.net.refine_every_patch(self.coarse, self.crossing)
+        return error_mask(self.coarse, refined, side=patch_side(self.net), grid=self.score.shape[-2:])
+
+    @property
+    def gated(self) -> Tensor:
+        """(B, 3, s*H, s*W): between coarse (score 0) and refined (score 1), so that the score learns from the image."""
+        score = F.interpolate(self.score[:, None], scale_factor=patch_side(self.net), mode="nearest")
+        gate = score[..., : self.coarse.shape[-2], : self.coarse.shape[-1]]
+        return self.coarse + gate * (self.refined - self.coarse)
 
 
-def squared_loss(net: MGANet, lr: Tensor, hr: Tensor, *, weight: float = 10.0) -> Tensor:
-    """100 * (weight * E(refined) + E(coarse)) with E half the mean squared error of RGB plus that of luma.
+def squared_error(image: Tensor, target: Tensor) -> Tensor:
+    """100 times: half the mean squared error of RGB plus that of luma.
 
     PSNR on luma is what the field reports and squared errors are what it counts: for the last steps of a training.
     Of a small network's squared error in RGB a fifth is chroma, which the eye sees least.
     """
-    coarse, sr = net.coarse_and_refined(lr)
-    weights = torch.tensor(LUMA, device=lr.device, dtype=lr.dtype).view(3, 1, 1) / sum(LUMA)
-
-    def squared(error: Tensor) -> Tensor:
-        return 0.5 * error.square().mean() + (error * weights).sum(dim=1).square().mean()
-
-    return 100 * (weight * squared(sr - hr) + squared(coarse - hr))
+    error = image - target
+    return 100 * (0.5 * error.square().mean() + luma(error).square().mean())
 
 
-def psnr_loss(net: MGANet, lr: Tensor, hr: Tensor) -> Tensor:
-    """The mean over crops and over both images of log10 of the mean squared error of luma: PSNR itself, but for a sign.
+def psnr_loss(image: Tensor, target: Tensor) -> Tensor:
+    """The mean over crops of log10 of the mean squared error of luma: PSNR itself, but for a sign and a factor.
 
     A squared error cares for the hardest crops alone; the field averages decibels, in which an easy image counts as
     much as a hard one. RGB has a tenth of the weight, so that colours stay.
     """
-    weights = torch.tensor(LUMA, device=lr.device, dtype=lr.dtype).view(3, 1, 1) / sum(LUMA)
-    losses = []
-    for image in net.coarse_and_refined(lr):
-        error = image - hr
-        squared = (error * weights).sum(dim=1).square().mean(dim=(1, 2)) + 0.1 * error.square().mean(dim=(1, 2, 3))
-        losses.append((squared + 1e-6).log10().mean())  # 60 dB: a flat crop pulls no harder than that
-    return torch.stack(losses).mean()
+    error = image - target
+    squared = luma(error).square().mean(dim=(1, 2, 3)) + 0.1 * error.square().mean(dim=(1, 2, 3))
+    return (squared + 1e-6).log10().mean()  # 60 dB: a flat crop pulls no harder than that
 
 
-def mask_loss(net: MGANet, lr: Tensor, hr: Tensor) -> Tensor:
-    """10 * L1(score, the true error mask) (paper, second training stage); hr is not needed."""
-    del hr
-    with torch.no_grad():
-        target = true_mask(net, lr)
-    _, *crossing = net.base(lr)
-    return 10 * F.l1_loss(net.mask(crossing[0]), target)
+def mask_l1(out: Outputs) -> Tensor:
+    """L1(score, the true mask) (paper, second training stage); no target image is needed."""
+    return F.l1_loss(out.score, out.true_mask)
+
+
+LOSSES: dict[str, Callable[[Outputs], Tensor]] = {
+    "coarse_l1": lambda out: F.l1_loss(out.coarse, out.target),
+    "coarse_squared": lambda out: squared_error(out.coarse, out.target),
+    "coarse_psnr": lambda out: psnr_loss(out.coarse, out.target),
+    "refined_l1": lambda out: F.l1_loss(out.refined, out.target),
+    "refined_squared": lambda out: squared_error(out.refined, out.target),
+    "refined_psnr": lambda out: psnr_loss(out.refined, out.target),
+    "gated_l1": lambda out: F.l1_loss(out.gated, out.target),
+    "mask_l1": mask_l1,
+}
+"""Each loss by its name: of the coarse image, of the image with every patch refined, and of the score."""

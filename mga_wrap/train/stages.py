@@ -1,58 +1,142 @@
-"""Stages of a training, as data."""
+"""Stages of a training, as data: which parts learn, from which losses, for how long and how fast."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
-from torch import Tensor
+from mga_wrap.errors import ArgumentError
+from mga_wrap.spelling import nearest
+from mga_wrap.train.losses import LOSSES
 
-from mga_wrap.nets.mga import MGANet
-from mga_wrap.train.losses import mask_loss, psnr_loss, restoration_loss, squared_loss
-
-Loss = Callable[[MGANet, Tensor, Tensor], Tensor]
+LEAST = {"steps": 1, "batch": 1, "crop": 1, "warmup": 0, "cycles": 1, "accumulate": 1}
+"""The smallest value of each whole number."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage: which parts learn, from which loss, for how many steps."""
+    """One stage of a training.
+
+    Raises:
+        ArgumentError: a value is out of its range, or a loss is unknown.
+    """
 
     name: str
+    """Shown in the log; each stage of a training has its own."""
     parts: tuple[str, ...]
-    """Names of the net's children that are trained; all others stay as they are."""
-    loss: Loss
-    """(net, lr, hr) -> a scalar."""
+    """What learns; all else is frozen: "base", "mask", "refine", a dotted name of a module in them, or "coarse_tail":
+    the parameters of the Base-Net that only the coarse image depends on."""
+    losses: Mapping[str, float]
+    """The weight of each loss by its name, see `mga_wrap.train.losses.LOSSES`; what no loss needs is not computed."""
     steps: int
+    """Updates of the weights."""
     batch: int
-    """Crops a step."""
+    """Crops a step, in each process and each accumulated part of a step."""
     crop: int
-    """Side of an lr crop."""
+    """Side of a crop in lr pixels."""
     lr: float
     """Highest learning rate: reached after `warmup` steps, then a cosine down to 0."""
     warmup: int = 200
+    """Steps in which the learning rate rises; fewer where the stage is shorter."""
+    cycles: int = 1
+    """How many times the cosine goes down from the top."""
+    accumulate: int = 1
+    """Batches whose gradients are averaged for one step."""
     clip: float = 1.0
     """Largest norm of the gradient."""
     ema: float = 0.999
-    """Decay of the averaged weights, which are what is kept."""
+    """Decay of the averaged weights, which are what is validated and kept; 0 for no average."""
+    least_squares: bool = False
+    """Let a light coarse tail start by least squares (`mga_wrap.fit_coarse_tail`); nothing for other tails."""
+
+    def __post_init__(self) -> None:
+        for name, least in LEAST.items():
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise ArgumentError(f"stage {self.name!r}: got {name}={value!r}; expected a whole number >= {least}")
+        for name, top in (("lr", 1.0), ("clip", float("inf")), ("ema", 1.0)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < top:
+                raise ArgumentError(f"stage {self.name!r}: got {name}={value!r}; expected 0 <= {name} < {top}")
+        if isinstance(self.parts, str) or not self.parts:
+            raise ArgumentError(f"stage {self.name!r}: got parts={self.parts!r}; expected a list of parts, e.g. [base]")
+        if not self.losses:
+            raise ArgumentError(f"stage {self.name!r} has no loss; expected some of {', '.join(LOSSES)}")
+        for loss, weight in self.losses.items():
+            if loss not in LOSSES:
+                raise ArgumentError(f"stage {self.name!r}: got the loss {nearest(loss, LOSSES)}")
+            if isinstance(weight, bool) or not isinstance(weight, int | float):
+                raise ArgumentError(f"stage {self.name!r}: got the weight {weight!r} of {loss}; expected a number")
 
 
-def paper_stages(steps: int) -> tuple[Stage, ...]:
-    """The paper's stages - Base-Net and Refine-Net, then the mask predictor - with squared errors and PSNR in between.
+_BOTH = ("base", "refine")
+_RESTORE = Stage(
+    "restore", _BOTH, {"refined_l1": 10, "coarse_l1": 1}, steps=100_000, batch=16, crop=32, lr=1e-3
+)  # fmt: skip
+_MASK = Stage("mask", ("mask",), {"mask_l1": 10}, steps=20_000, batch=16, crop=48, lr=1e-3)
 
-    Small crops give the most steps in a given time, but a layer's zero padding reaches far into them; the last part
-    of the training therefore has larger ones. It also weighs both images alike: where few patches are refined, most
-    of the result is the coarse image.
+PAPER_STAGES: tuple[Stage, ...] = (_RESTORE, _MASK)
+"""For style "paper": Base-Net and Refine-Net with every patch refined, then the mask predictor by the true gain."""
+
+FINETUNE_STAGES: tuple[Stage, ...] = (
+    Stage(
+        "coarse", ("coarse_tail",), {"coarse_l1": 1}, steps=6_000, batch=16, crop=32, lr=2e-3, least_squares=True
+    ),
+    Stage("mask", ("mask",), {"mask_l1": 10}, steps=1_000, batch=4, crop=96, lr=2e-3),
+)  # fmt: skip
+"""For a trained network in style "continue": the coarse tail, then the mask predictor; its own weights stay."""
+
+STAGE_SETS: dict[str, tuple[Stage, ...]] = {
+    "paper": PAPER_STAGES,
+    "finetune": FINETUNE_STAGES,
+    "finetune-all": (
+        *FINETUNE_STAGES[:1],
+        Stage("together", _BOTH, {"refined_l1": 1, "coarse_l1": 1}, steps=3_000, batch=8, crop=48, lr=1e-4),
+        *FINETUNE_STAGES[1:],
+    ),
+    "fsrcnn": (
+        Stage("restore", _BOTH, {"refined_l1": 10, "coarse_l1": 1}, steps=24_000, batch=16, crop=16, lr=3e-3),
+        Stage("polish", _BOTH, {"refined_squared": 10, "coarse_squared": 1}, steps=16_000, batch=16, crop=16, lr=2e-3),
+        Stage("balance", _BOTH, {"refined_squared": 1, "coarse_squared": 1}, steps=6_000, batch=4, crop=48, lr=1e-3),
+        Stage("psnr", _BOTH, {"refined_psnr": 0.5, "coarse_psnr": 0.5}, steps=2_400, batch=4, crop=48, lr=7e-4),
+        Stage("mask", ("mask",), {"mask_l1": 10}, steps=1_200, batch=8, crop=32, lr=2e-3),
+    ),
+    "table9-e2e": (
+        replace(_RESTORE, name="e2e", parts=("base", "mask", "refine"), losses={**_RESTORE.losses, "mask_l1": 10}),
+    ),
+    "table9-without-supervision": (_RESTORE, replace(_MASK, losses={"gated_l1": 10})),
+}  # fmt: skip
+"""Named sets of stages, for `stages:` in a config."""
+
+
+def stage_set(name: str) -> tuple[Stage, ...]:
+    """The stages of a name in `STAGE_SETS`.
+
+    Raises:
+        ArgumentError: there is no such set; the message names the nearest.
+    """
+    if name not in STAGE_SETS:
+        raise ArgumentError(f"got the stages {nearest(name, STAGE_SETS)}")
+    return STAGE_SETS[name]
+
+
+def changed(stages: Sequence[Stage], changes: Mapping[str, Mapping[str, Any]]) -> tuple[Stage, ...]:
+    """The stages with some of their fields replaced.
 
     Args:
-        steps: of the first stage; the others are shares of it.
+        stages: any.
+        changes: new values of fields, by the name of the stage.
+
+    Raises:
+        ArgumentError: there is no such stage or field, or a value is out of its range.
     """
-    both = ("base", "refine")
-    alike = partial(squared_loss, weight=1.0)
-    return (
-        Stage("restore", both, restoration_loss, steps=steps, batch=16, crop=16, lr=3e-3),
-        Stage("polish", both, squared_loss, steps=max(steps * 2 // 3, 1), batch=16, crop=16, lr=2e-3),
-        Stage("balance", both, alike, steps=max(steps // 4, 1), batch=4, crop=48, lr=1e-3),
-        Stage("psnr", both, psnr_loss, steps=max(steps // 10, 1), batch=4, crop=48, lr=7e-4),
-        Stage("mask", ("mask",), mask_loss, steps=max(steps // 20, 1), batch=8, crop=32, lr=2e-3),
-    )
+    names = [stage.name for stage in stages]
+    known = [field.name for field in fields(Stage)]
+    for name, change in changes.items():
+        if name not in names:
+            raise ArgumentError(f"got a change of the stage {nearest(name, names)}")
+        for key in change:
+            if key not in known:
+                raise ArgumentError(f"stage {name!r}: got {nearest(key, known)}")
+    return tuple(replace(stage, **changes.get(stage.name, {})) for stage in stages)

@@ -1,4 +1,4 @@
-"""Training crops: pairs that belong together, the same for the same seed and step."""
+"""Training images: read as RGB, reduced exactly or paired by name; what cannot be used is left out and told."""
 
 from __future__ import annotations
 
@@ -6,177 +6,140 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
+from pictures import noise
 from PIL import Image
 
-from mga_wrap.errors import ImageError
+import mga_wrap as mga
 from mga_wrap.measure.degrade import crop_to_multiple, resize_bicubic
-from mga_wrap.train.data import STRIDE, Crops
-
-
-def write(path: Path, height: int, width: int, *, seed: int = 0) -> np.ndarray:
-    """Noise: every crop of it is a place of its own."""
-    image = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    Image.fromarray(image).save(path)
-    return image
+from mga_wrap.train.data import Data, Images, read_images
+from mga_wrap.train.validate import Validator
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    write(tmp_path / "one.png", 61, 90)
-    write(tmp_path / "two.png", 75, 50, seed=1)
-    return tmp_path
+    folder = tmp_path / "hr"
+    folder.mkdir()
+    noise(folder / "one.png", 61, 90)
+    noise(folder / "two.png", 75, 50, seed=1)
+    return folder
 
 
-def eight_ways(x: np.ndarray) -> list[np.ndarray]:
-    return [np.rot90(y, turn) for y in (x, x[:, ::-1]) for turn in range(4)]
-
-
-def test_the_same_seed_and_step_give_the_same_crops(folder: Path) -> None:
-    one, two = (Crops(folder, scale=2, crop=8, seed=3) for _ in range(2))
-    for step in (7, 0, 7):  # whatever was drawn before
-        for x, y in zip(one.batch(step, 4), two.batch(step, 4), strict=True):
-            assert torch.equal(x, y)
-    first = one.batch(0, 4)[0]
-    assert not torch.equal(first, one.batch(1, 4)[0])
-    assert not torch.equal(first, Crops(folder, scale=2, crop=8, seed=4).batch(0, 4)[0])
-
-
-def test_drawing_leaves_the_global_random_states_alone(folder: Path) -> None:
-    before = torch.random.get_rng_state(), np.random.get_state()[1].copy()
-    Crops(folder, scale=2, crop=8).batch(0, 2)
-    assert torch.equal(torch.random.get_rng_state(), before[0])
-    assert (np.random.get_state()[1] == before[1]).all()
+def read(data: Data, *, scale: int = 2, smallest: int = 8, **options: object) -> Images:
+    return read_images(data, scale=scale, smallest=smallest, **{"channels": 3, "taught": False, **options})
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
-def test_pairs_are_one_place_of_the_image_and_of_its_exact_reduction(scale: int, folder: Path) -> None:
-    """Cropped first and reduced then, pixels at the border of a crop would differ."""
-    crops = Crops(folder, scale=scale, crop=9)
-    hrs = [np.asarray(Image.open(folder / name)) for name in ("one.png", "two.png")]
-    hrs = [crop_to_multiple(hr, scale) for hr in hrs]
-    lrs = [resize_bicubic(hr, 1 / scale) for hr in hrs]
-    places = {}
-    for image, lr in enumerate(lrs):
-        for row in range(lr.shape[0] - 8):
-            for col in range(lr.shape[1] - 8):
-                places[lr[row : row + 9, col : col + 9].tobytes()] = image, row, col
-    lr, hr = crops.batch(5, 12)
-    assert lr.shape == (12, 3, 9, 9)
-    assert hr.shape == (12, 3, 9 * scale, 9 * scale)
-    ways = set()
-    lr, hr = ((x.permute(0, 2, 3, 1) * 255).round().byte().numpy() for x in (lr, hr))
-    for small, large in zip(lr, hr, strict=True):
-        found = [(way, places[x.tobytes()]) for way, x in enumerate(eight_ways(small)) if x.tobytes() in places]
-        assert len(found) == 1
-        way, (image, row, col) = found[0]
-        region = hrs[image][scale * row : scale * (row + 9), scale * col : scale * (col + 9)]
-        assert np.array_equal(eight_ways(large)[way], region)
-        ways.add(way)
-    assert len(ways) > 2  # turned and mirrored
+def test_hr_is_reduced_by_the_exact_bicubic(scale: int, folder: Path) -> None:
+    for pair, name in zip(read(Data(hr=folder), scale=scale).pairs, ("one.png", "two.png"), strict=True):
+        hr = crop_to_multiple(np.asarray(Image.open(folder / name)), scale)
+        assert pair.name == name
+        assert np.array_equal(pair.hr, hr)
+        assert np.array_equal(pair.lr, resize_bicubic(hr, 1 / scale))
 
 
-def test_values_lie_in_0_to_1_and_channels_last(folder: Path) -> None:
-    for x in Crops(folder, scale=2, crop=8).batch(0, 4):
-        assert x.dtype == torch.float32
-        assert x.min() >= 0
-        assert 0.5 < x.max() <= 1
-        assert x.is_contiguous(memory_format=torch.channels_last)
+def test_folders_may_be_text(folder: Path) -> None:
+    assert Data(hr=str(folder), lr=str(folder)) == Data(hr=folder, lr=folder)
 
 
-def half_textured(path: Path) -> None:
-    image = np.full((96, 192, 3), 90, dtype=np.uint8)
-    image[:, 96:] = np.random.default_rng(0).integers(0, 256, (96, 96, 3))
-    Image.fromarray(image).save(path)
+def test_paired_folders_belong_together_by_name(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "lr").mkdir()
+    small = noise(tmp_path / "lr/onex2.png", 30, 45, seed=5)
+    noise(tmp_path / "lr/two.png", 40, 25, seed=6)  # 75 rows are no 80
+    noise(tmp_path / "lr/three.png", 40, 25, seed=6)
+    images = read(Data(hr=folder, lr=tmp_path / "lr"))
+    (pair,) = images.pairs
+    assert np.array_equal(pair.lr, small)
+    assert pair.hr.shape == (60, 90, 3)
+    assert sorted(reason.split(": ", 1)[1] for reason in images.left_out) == [
+        "25 x 40 pixels, its HR image 50 x 75; expected 2 times as many a side",
+        "there is no HR image of that name",
+    ]
 
 
-def test_textured_places_are_preferred(tmp_path: Path) -> None:
-    half_textured(tmp_path / "half.png")
-    drawn = {}
-    for detail in (0.0, 2.0):
-        lr, _ = Crops(tmp_path, scale=2, crop=8, detail=detail).batch(0, 200)
-        drawn[detail] = float((lr.std(dim=(1, 2, 3)) < 0.01).float().mean())
-    assert 0.35 < drawn[0.0] < 0.6  # uniform
-    assert drawn[2.0] < 0.02
+def test_where_the_original_teaches_lr_is_enough(folder: Path, tmp_path: Path) -> None:
+    (pair, _) = read(Data(lr=folder), taught=True).pairs
+    assert pair.hr is None
+    assert pair.lr.shape == (61, 90, 3)
+    (pair, _) = read(Data(hr=folder), taught=True).pairs  # reduced, then HR is not needed any more
+    assert pair.hr is None
+    assert pair.lr.shape == (30, 45, 3)
 
 
-@pytest.mark.parametrize("detail", [0.0, 0.5, 2.0])
-def test_an_image_without_any_detail_is_drawn_from_uniformly(detail: float, tmp_path: Path) -> None:
-    flat = np.zeros((128, 128, 3), dtype=np.uint8)
-    flat[:2, :2] = 200  # so little that it lies beyond the quantile at which detail is cut off
-    Image.fromarray(flat).save(tmp_path / "flat.png")
-    crops = Crops(tmp_path, scale=2, crop=8, detail=detail)
-    assert np.isfinite(crops._cumulative).all()
-    draws = np.searchsorted(crops._cumulative, np.linspace(0, 0.999, 2000))
-    assert len(set(draws.tolist())) == len(crops._places)
-
-
-def test_every_place_can_be_drawn(tmp_path: Path) -> None:
-    """The table has one entry for STRIDE x STRIDE places; the last ones are moved back inside."""
-    write(tmp_path / "a.png", 26, 30)
-    crops = Crops(tmp_path, scale=2, crop=8, detail=0.0)  # lr 13 x 15: rows 0..5, columns 0..7
-    assert STRIDE == 4
-    lr = crops.pairs[0][0]
-    places = {
-        way.tobytes(): (row, col)
-        for row in range(6)
-        for col in range(8)
-        for way in eight_ways(lr[row : row + 8, col : col + 8])
-    }
-    drawn = torch.cat([crops.batch(step, 32)[0] for step in range(20)])
-    pixels = (drawn.permute(0, 2, 3, 1) * 255).round().byte().numpy()
-    seen = {places[crop.tobytes()] for crop in pixels}
-    assert seen == {(row, col) for row in range(6) for col in range(8)}
-
-
-def test_a_crop_of_the_whole_image(tmp_path: Path) -> None:
-    hr = write(tmp_path / "a.png", 17, 16)
-    crops = Crops(tmp_path, scale=2, crop=8)
-    lr, _ = crops.batch(0, 1)
-    expected = resize_bicubic(hr[:16], 1 / 2)
-    got = (lr[0].permute(1, 2, 0) * 255).round().byte().numpy()
-    assert any(np.array_equal(way, expected) for way in eight_ways(got))
-
-
-def test_small_images_and_other_files_are_left_out(folder: Path) -> None:
-    write(folder / "small.png", 200, 15)
+@pytest.mark.parametrize("content", [b"", b"no image", b"\x89PNG\r\n\x1a\n", None])
+def test_broken_and_small_images_are_left_out_and_told(content: bytes | None, folder: Path) -> None:
+    noise(folder / "small.png", 200, 15)
     (folder / "notes.txt").write_text("not an image")
     (folder / "folder").mkdir()
-    assert len(Crops(folder, scale=2, crop=8).pairs) == 2
-    assert len(Crops(folder, scale=2, crop=7).pairs) == 3
+    truncated = (folder / "one.png").read_bytes()[:3000]
+    (folder / "broken.png").write_bytes(truncated if content is None else content)
+    images = read(Data(hr=folder))
+    assert [pair.name for pair in images.pairs] == ["one.png", "two.png"]
+    broken, small = images.left_out
+    assert "broken.png" in broken
+    assert small.endswith("small.png: 7 x 100 lr pixels; expected at least 8 x 8")
 
 
-@pytest.mark.parametrize("mode", ["L", "P", "RGBA", "1", "CMYK"])
+@pytest.mark.parametrize("mode", ["L", "P", "RGBA", "1", "CMYK", "I;16"])
 def test_every_mode_is_read_as_rgb(mode: str, tmp_path: Path) -> None:
-    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)).convert(mode)
+    if mode == "I;16":
+        image = Image.fromarray(np.full((40, 40), 65535, dtype=np.uint16))
+    else:
+        image = Image.fromarray(np.full((40, 40, 3), 255, dtype=np.uint8)).convert(mode)
     image.save(tmp_path / ("a.tif" if mode == "CMYK" else "a.PNG"))
-    lr, hr = Crops(tmp_path, scale=2, crop=8).batch(0, 2)
-    assert (lr.shape[1], hr.shape[1]) == (3, 3)
+    (pair,) = read(Data(hr=tmp_path)).pairs
+    assert pair.lr.shape == (20, 20, 3)
+    assert pair.lr.min() >= 254  # white stays white
 
 
-@pytest.mark.parametrize("content", [b"", b"no image", b"\x89PNG\r\n\x1a\n"])
-def test_a_broken_file_is_named(content: bytes, folder: Path) -> None:
-    (folder / "broken.png").write_bytes(content)
-    with pytest.raises(ImageError, match=r"broken.png: cannot be read as an image \(.*\); take it out of the folder"):
-        Crops(folder, scale=2, crop=8)
+def test_a_network_of_one_channel_gets_luma(folder: Path) -> None:
+    pair = read(Data(hr=folder), channels=1).pairs[0]
+    assert pair.hr.shape == (60, 90, 1)
+    expected = np.asarray(Image.open(folder / "one.png").convert("L"))[:60]
+    assert np.abs(pair.hr[..., 0].astype(int) - expected).max() <= 1
 
 
-def test_a_truncated_file_is_named(folder: Path) -> None:
-    (folder / "broken.png").write_bytes((folder / "one.png").read_bytes()[:3000])
-    with pytest.raises(ImageError, match=r"broken.png: cannot be read as an image"):
-        Crops(folder, scale=2, crop=8)
+def test_a_limit_reads_the_first(folder: Path) -> None:
+    assert [pair.name for pair in read(Data(hr=folder), limit=1).pairs] == ["one.png"]
 
 
-def test_a_folder_without_images(tmp_path: Path) -> None:
-    with pytest.raises(ImageError, match=r"holds no image of at least 32 x 32 pixels"):
-        Crops(tmp_path, scale=4, crop=8)
-    write(tmp_path / "small.png", 31, 100)
-    with pytest.raises(ImageError, match=r"holds no image of at least 32 x 32 pixels"):
-        Crops(tmp_path, scale=4, crop=8)
+def test_a_folder_without_a_usable_image(tmp_path: Path) -> None:
+    with pytest.raises(mga.ImageError, match=r"is a folder without images \(0 other files"):
+        read(Data(hr=tmp_path))
+    noise(tmp_path / "small.png", 31, 100)
+    expected = r"holds no image that can be used, of at least 8 x 8 lr pixels \(x4: 32 x 32 hr .*: 25 x 7"
+    with pytest.raises(mga.ImageError, match=expected):
+        read(Data(hr=tmp_path), scale=4)
+    noise(tmp_path / "small.png", 1, 100)
+    with pytest.raises(mga.ImageError, match="of 100 x 1 pixels nothing is left at 1/4"):
+        read(Data(hr=tmp_path), scale=4)
 
 
 @pytest.mark.parametrize("name", ["missing", "file"])
-def test_what_is_no_folder(name: str, tmp_path: Path) -> None:
+def test_what_is_no_folder(name: str, folder: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    with pytest.raises(ImageError, match=f"{name} is no folder"):
-        Crops(tmp_path / name, scale=4, crop=8)
+    for data in (Data(hr=tmp_path / name), Data(hr=folder, lr=tmp_path / name)):
+        with pytest.raises(mga.ImageError, match=f"{name} is no folder; expected one with images"):
+            read(data)
+
+
+def test_folders_that_are_not_enough(folder: Path) -> None:
+    with pytest.raises(mga.ArgumentError, match=r"got no images: name a folder of HR images \(hr\)"):
+        read(Data())
+    with pytest.raises(mga.ArgumentError, match=r"got LR images alone .*or use target='original'"):
+        read(Data(lr=folder))
+
+
+@pytest.mark.parametrize("options", [{"detail": -1.0}, {"workers": -1}])
+def test_values_out_of_range(options: dict[str, float]) -> None:
+    (name,) = options
+    with pytest.raises(mga.ArgumentError, match=f"got {name}=-1.*; expected 0"):
+        Data(**options)
+
+
+def test_pictures_to_validate_on_may_be_lr_alone(folder: Path) -> None:
+    assert mga.Validation(lr=str(folder)).lr == folder
+    net = mga.accelerate(mga.create_backbone("fsrcnn", scale=2).eval())
+    validator = Validator(net, mga.Validation(lr=folder, k=(0, "dense")), taught=True)
+    figures = validator(net)
+    assert figures["psnr_dense"] == float("inf")
+    assert 0 < figures["psnr_0"] < 100

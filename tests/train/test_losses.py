@@ -7,32 +7,37 @@ from types import SimpleNamespace
 import pytest
 import torch
 from networks import build
+from pictures import paper_net
 from torch import Tensor, nn
 
 import mga_wrap as mga
+from mga_wrap.measure.mask import luma
 from mga_wrap.measure.metrics import LUMA
 from mga_wrap.nets.mask import MaskPredictor
-from mga_wrap.train.losses import mask_loss, restoration_loss, squared_loss
+from mga_wrap.train.losses import LOSSES, Outputs
 
 
 class Stub(nn.Module):
-    """Stands for a network whose two images are known."""
+    """Stands for a network of scale 2 whose two images are known."""
 
     p = 2
     geometry = SimpleNamespace(zoom=2)
 
-    def __init__(self, coarse: Tensor, refined: Tensor) -> None:
+    def __init__(self, coarse: Tensor, refined: Tensor, *, border: str = "zero") -> None:
         super().__init__()
         self.images = coarse, refined
         self.mask = MaskPredictor(1, p=2)
+        self.geometry = SimpleNamespace(zoom=2, border=border)
 
     def coarse_and_refined(self, lr: Tensor) -> tuple[Tensor, Tensor]:
         return self.images
 
-    def trace(self, lr: Tensor, *, k: str) -> SimpleNamespace:
-        assert k == "all"
-        grid = [-(-side // self.p) for side in lr.shape[2:]]
-        return SimpleNamespace(coarse=self.images[0], sr=self.images[1], score=torch.zeros(lr.shape[0], *grid))
+    def refine_every_patch(self, coarse: Tensor, crossing: list[Tensor]) -> Tensor:
+        return self.images[1]
+
+    def refine(self, feature: Tensor, valid: bool) -> Tensor:
+        assert not valid
+        return self.images[1]
 
     def base(self, lr: Tensor) -> tuple[Tensor, Tensor]:
         return self.images[0], torch.zeros(lr.shape[0], 1, *lr.shape[2:])
@@ -42,59 +47,123 @@ def grey(*values: float, height: int = 4, width: int = 4) -> Tensor:
     return torch.tensor(values).view(-1, 1, 1, 1).expand(-1, 3, height, width)
 
 
-def test_restoration_loss_by_hand() -> None:
-    net = Stub(grey(0.2, 0.4), grey(0.5, 0.7))
-    lr, hr = grey(0.0, 0.0, height=2, width=2), grey(0.6, 1.0)
-    # refined: (0.1 + 0.3) / 2; coarse: (0.4 + 0.6) / 2
-    assert restoration_loss(net, lr, hr).item() == pytest.approx(10 * 0.2 + 0.5)
+def losses(net: nn.Module, hr: Tensor) -> dict[str, float]:
+    lr = hr[..., ::2, ::2]
+    return {name: loss(Outputs(net, lr, hr)).item() for name, loss in LOSSES.items()}
 
 
-def test_squared_loss_by_hand() -> None:
+def test_absolute_errors_by_hand() -> None:
+    found = losses(Stub(grey(0.2, 0.4), grey(0.5, 0.7)), grey(0.6, 1.0))
+    assert found["refined_l1"] == pytest.approx((0.1 + 0.3) / 2)
+    assert found["coarse_l1"] == pytest.approx((0.4 + 0.6) / 2)
+
+
+def test_squared_errors_by_hand() -> None:
     """Of a grey error e, RGB gives half of e^2 and luma all of it."""
-    net = Stub(grey(0.2), grey(0.5))
-    lr, hr = grey(0.0, height=2, width=2), grey(0.6)
-    assert squared_loss(net, lr, hr).item() == pytest.approx(100 * 1.5 * (10 * 0.1**2 + 0.4**2), rel=1e-5)
+    found = losses(Stub(grey(0.2), grey(0.5)), grey(0.6))
+    assert found["refined_squared"] == pytest.approx(100 * 1.5 * 0.1**2, rel=1e-5)
+    assert found["coarse_squared"] == pytest.approx(100 * 1.5 * 0.4**2, rel=1e-5)
 
 
-def test_squared_loss_counts_luma_more_than_chroma() -> None:
-    hr, lr = grey(0.5), grey(0.5, height=2, width=2)
+def test_squared_errors_count_luma_more_than_chroma() -> None:
+    hr = grey(0.5)
     change = torch.tensor([0.1, 0.0, 0.0]).view(1, 3, 1, 1)  # red alone
-    share = LUMA[0] / sum(LUMA)
-    expected = 100 * 10 * (0.5 * 0.1**2 / 3 + (0.1 * share) ** 2)
-    assert squared_loss(Stub(hr, hr + change), lr, hr).item() == pytest.approx(expected, rel=1e-5)
+    expected = 100 * (0.5 * 0.1**2 / 3 + (0.1 * LUMA[0] / sum(LUMA)) ** 2)
+    assert losses(Stub(hr, hr + change), hr)["refined_squared"] == pytest.approx(expected, rel=1e-5)
     opposed = torch.tensor([LUMA[1], -LUMA[0], 0.0]).view(1, 3, 1, 1) / 1000  # another colour of the same luma
-    expected = 100 * 10 * 0.5 * opposed.square().mean().item()
-    assert squared_loss(Stub(hr, hr + opposed), lr, hr).item() == pytest.approx(expected, rel=1e-4)
+    expected = 100 * 0.5 * opposed.square().mean().item()
+    assert losses(Stub(hr, hr + opposed), hr)["refined_squared"] == pytest.approx(expected, rel=1e-4)
+
+
+def test_decibels_by_hand() -> None:
+    """A tenth of the error is one step of log10 of the squares twice, in each crop alike."""
+    far, near = grey(0.6, 0.6), grey(0.51, 0.6)
+    found = losses(Stub(far, near), grey(0.5, 0.5))
+    assert found["coarse_psnr"] == pytest.approx(torch.tensor(1.1 * 0.1**2 + 1e-6).log10().item(), rel=1e-4)
+    near_one = torch.tensor(1.1 * 0.01**2 + 1e-6).log10().item()
+    assert found["refined_psnr"] == pytest.approx((near_one + found["coarse_psnr"]) / 2, rel=1e-3)
 
 
 def test_luma_is_that_of_the_field() -> None:
     assert sum(LUMA) == pytest.approx(219)  # studio range: black 16, white 235
+    assert luma(grey(0.3)).unique().tolist() == pytest.approx([0.3])
+    one = torch.rand(2, 1, 4, 4)
+    assert torch.equal(luma(one), one)
 
 
-def test_mask_loss_by_hand() -> None:
-    """A predictor whose last layer is zero says 0.5 everywhere."""
+@pytest.mark.parametrize("border", ["zero", "shift"])
+def test_the_mask_loss_by_hand(border: str) -> None:
+    """A predictor whose last layer is zero says 0.5 everywhere; hr is not looked at."""
     coarse = torch.zeros(1, 3, 8, 8)
     refined = coarse.clone()
     refined[..., :4, :4] = 1.0
-    net = Stub(coarse, refined)
+    net = Stub(coarse, refined, border=border)
     nn.init.zeros_(net.mask.conv2.weight)
     nn.init.zeros_(net.mask.conv2.bias)
-    loss = mask_loss(net, torch.zeros(1, 3, 4, 4), torch.full((1, 3, 8, 8), torch.nan))  # hr is not needed
-    assert loss.item() == pytest.approx(10 * 0.5)
+    assert losses(net, torch.full((1, 3, 8, 8), torch.nan))["mask_l1"] == pytest.approx(0.5)
 
 
-def test_mask_loss_teaches_the_predictor() -> None:
-    net = mga.accelerate(build("LongSkip", 2), style="paper")
-    mask_loss(net, torch.rand(2, 3, 12, 12), torch.zeros(2, 3, 24, 24)).backward()
-    assert all(parameter.grad is not None for parameter in net.mask.parameters())
-    assert all(parameter.grad is None for parameter in net.refine.parameters())
+def test_the_gated_image_lies_between_coarse_and_refined() -> None:
+    net = Stub(grey(0.2, height=6, width=6), grey(0.6, height=6, width=6))  # feature 3 x 3: the last patches are cut
+    nn.init.zeros_(net.mask.conv2.weight)
+    nn.init.zeros_(net.mask.conv2.bias)
+    out = Outputs(net, torch.zeros(1, 3, 3, 3), grey(0.5, height=6, width=6))
+    torch.testing.assert_close(out.gated, grey(0.4, height=6, width=6).contiguous())
+    assert LOSSES["gated_l1"](out).item() == pytest.approx(0.1)
 
 
-def test_restoration_loss_teaches_both_nets_and_not_the_mask() -> None:
-    net = mga.accelerate(build("LongSkip", 2), style="paper")
-    for loss in (restoration_loss, squared_loss):
-        net.zero_grad()
-        loss(net, torch.rand(2, 3, 12, 12), torch.rand(2, 3, 24, 24)).backward()
-        for part in (net.base, net.refine):
-            assert all(parameter.grad is not None for parameter in part.parameters())
-        assert all(parameter.grad is None for parameter in net.mask.parameters())
+LEARNS = {
+    "coarse": {"base"},
+    "refined": {"base", "refine"},
+    "gated": {"base", "mask", "refine"},
+    "mask": {"base", "mask"},
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_each_loss_teaches_what_it_looks_at(name: str) -> None:
+    net = paper_net()
+    LOSSES[name](Outputs(net, torch.rand(2, 3, 12, 12), torch.rand(2, 3, 24, 24))).backward()
+    taught = {part for part, child in net.named_children() if any(x.grad is not None for x in child.parameters())}
+    assert taught == LEARNS[name.split("_")[0]]
+
+
+class Counting(nn.Module):
+    """Counts the calls of a part."""
+
+    def __init__(self, part: nn.Module) -> None:
+        super().__init__()
+        self.part, self.calls = part, 0
+
+    def forward(self, *inputs: object) -> object:
+        self.calls += 1
+        return self.part(*inputs)
+
+
+def test_nothing_is_computed_that_no_loss_asks_for_and_nothing_twice() -> None:
+    net = mga.accelerate(build("LongSkip", 2))
+    net.base, net.refine = Counting(net.base), Counting(net.refine)
+    lr, hr = torch.rand(1, 3, 8, 8), torch.rand(1, 3, 16, 16)
+    LOSSES["coarse_l1"](Outputs(net, lr, hr))
+    assert (net.base.calls, net.refine.calls) == (1, 0)
+    net.base.calls = net.refine.calls = 0
+    out = Outputs(net, lr, None)
+    for loss in LOSSES.values():
+        loss(out)
+    assert (net.base.calls, net.refine.calls) == (1, 2)  # every patch once, and the whole map once: the target
+
+
+def test_without_hr_the_original_teaches() -> None:
+    model = build("InPlace", 2)
+    net = mga.accelerate(model)
+    lr = torch.rand(2, 3, 9, 7)
+    expected = model(lr.clone())
+    out = Outputs(net, lr.clone(), None)
+    assert torch.equal(out.target, expected)
+    assert not out.target.requires_grad
+    LOSSES["coarse_l1"](out).backward()  # the tail writes in place, yet the gradient is there
+    with torch.no_grad():
+        changed = mga.accelerate(model)
+        for parameter in changed.parameters():
+            parameter.zero_()
+    assert torch.equal(Outputs(changed, lr.clone(), None, teacher=net).target, expected)

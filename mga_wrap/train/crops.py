@@ -1,0 +1,136 @@
+"""Crops for each step: drawn where there is detail, the same for the same seed and step in every process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from mga_wrap.train.data import Pair
+
+STRIDE = 4
+"""Crops are drawn from a table with one entry for STRIDE x STRIDE positions, then moved at random inside it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Crops of one batch.
+
+    Attributes:
+        lr: (B, C, crop, crop), 0..1, channels last.
+        hr: (B, C, s*crop, s*crop), or None.
+        names: the file of each crop.
+    """
+
+    lr: Tensor
+    hr: Tensor | None
+    names: tuple[str, ...]
+
+    def to(self, device: torch.device) -> Batch:
+        """The same on a device."""
+        hr = None if self.hr is None else self.hr.to(device, non_blocking=True)
+        return Batch(self.lr.to(device, non_blocking=True), hr, self.names)
+
+
+class Crops:
+    """Draws crops.
+
+    Photographs are mostly sky and wall: a crop is drawn with a probability that grows with its detail (the mean
+    absolute gradient of its lr, to the power `detail`), then turned and mirrored at random.
+
+    Args:
+        pairs: the images, each at least as large as a crop.
+        scale: s.
+        crop: side of an lr crop.
+        detail: 0 draws uniformly.
+        seed: numbers that the draws depend on.
+    """
+
+    def __init__(self, pairs: Sequence[Pair], *, scale: int, crop: int, detail: float, seed: tuple[int, ...]) -> None:
+        self.pairs, self.scale, self.crop, self.seed = pairs, scale, crop, seed
+        places, weights = zip(*(_places(pair.lr, crop, image) for image, pair in enumerate(pairs)), strict=True)
+        self._places = np.concatenate(places)  # (n, 3): image, row, column
+        weight = np.concatenate(weights)
+        weight = np.clip(weight, 0, np.quantile(weight, 0.99)) ** detail
+        if not weight.any():  # nothing but flat images
+            weight = np.ones_like(weight)
+        self._cumulative = np.cumsum(weight / weight.sum())
+
+    def batch(self, step: int, numbers: range) -> Batch:
+        """The crops of one step with these numbers; each depends on seed, step and its number alone."""
+        drawn = [self._draw(np.random.default_rng([*self.seed, step, number])) for number in numbers]
+        lr = _to_tensor([one[0] for one in drawn])
+        hr = [one[1] for one in drawn if one[1] is not None]
+        return Batch(lr, _to_tensor(hr) if hr else None, tuple(one[2] for one in drawn))
+
+    def _draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray | None, str]:
+        place = min(int(np.searchsorted(self._cumulative, rng.random())), len(self._places) - 1)
+        image, row, col = self._places[place]
+        pair, s, c = self.pairs[image], self.scale, self.crop
+        row = min(row + rng.integers(STRIDE), pair.lr.shape[0] - c)
+        col = min(col + rng.integers(STRIDE), pair.lr.shape[1] - c)
+        turn, mirror = int(rng.integers(4)), bool(rng.integers(2))
+        lr = _turned(pair.lr[row : row + c, col : col + c], turn, mirror)
+        if pair.hr is None:
+            return lr, None, pair.name
+        hr = pair.hr[s * row : s * (row + c), s * col : s * (col + c)]
+        return lr, _turned(hr, turn, mirror), pair.name
+
+
+class _Batches(Dataset[Batch]):
+    """Batch number i of one process: of step i // accumulate."""
+
+    def __init__(self, crops: Crops, *, size: int, accumulate: int, processes: int, rank: int) -> None:
+        self.crops, self.size, self.accumulate, self.processes, self.rank = crops, size, accumulate, processes, rank
+
+    def __getitem__(self, index: int) -> Batch:
+        step, part = divmod(index, self.accumulate)
+        first = (part * self.processes + self.rank) * self.size
+        return self.crops.batch(step, range(first, first + self.size))
+
+
+def batches(
+    crops: Crops, *, size: int, accumulate: int, steps: range, processes: int = 1, rank: int = 0, workers: int = 0
+) -> DataLoader[Any]:
+    """The batches of these steps for one process, in order: `accumulate` for each step.
+
+    All processes together get the crops that one process with a larger batch would get.
+    """
+    first, last = steps.start * accumulate, steps.stop * accumulate
+    dataset = _Batches(crops, size=size, accumulate=accumulate, processes=processes, rank=rank)
+    return DataLoader(
+        dataset, batch_size=None, sampler=range(first, last), num_workers=workers,
+        prefetch_factor=4 if workers else None, collate_fn=_as_it_is,
+        generator=torch.Generator(),  # or drawing a worker's seed would move the global random state
+    )  # fmt: skip
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch
+
+
+def _turned(x: np.ndarray, turn: int, mirror: bool) -> np.ndarray:
+    return np.rot90(x[:, ::-1] if mirror else x, turn)
+
+
+def _places(lr: np.ndarray, crop: int, image: int) -> tuple[np.ndarray, np.ndarray]:
+    """Where crops may start, (n, 3), and the mean absolute gradient of each, (n,)."""
+    grey = lr.astype(np.float32).mean(axis=2)
+    edges = np.zeros_like(grey)
+    edges[:, 1:] += np.abs(np.diff(grey, axis=1))
+    edges[1:] += np.abs(np.diff(grey, axis=0))
+    total = np.pad(edges.astype(np.float64).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+    detail = total[crop:, crop:] - total[:-crop, crop:] - total[crop:, :-crop] + total[:-crop, :-crop]
+    detail = detail[::STRIDE, ::STRIDE] / crop**2
+    rows, cols = np.meshgrid(*(STRIDE * np.arange(n) for n in detail.shape), indexing="ij")
+    return np.stack([np.full(detail.size, image), rows.ravel(), cols.ravel()], axis=1), detail.ravel()
+
+
+def _to_tensor(images: Sequence[np.ndarray]) -> Tensor:
+    """B images (H, W, C) uint8 -> (B, C, H, W) float in 0..1, channels last."""
+    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float().div_(255)

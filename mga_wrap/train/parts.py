@@ -1,0 +1,98 @@
+"""What learns in a stage: parameters by the name of their part, all others frozen, and modules in the mode to match."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+from mga_wrap.errors import ArgumentError
+from mga_wrap.nets.mga import MGANet
+from mga_wrap.spelling import nearest
+
+COARSE_TAIL = "coarse_tail"
+PARTS = ("base", "mask", "refine", COARSE_TAIL)
+
+
+def parameters_of(net: MGANet, parts: Iterable[str], *, side: int) -> dict[str, nn.Parameter]:
+    """The parameters of some parts by their dotted names, each once.
+
+    Args:
+        net: any.
+        parts: dotted names of modules, and "coarse_tail", see `coarse_tail`.
+        side: of a square lr image that the network takes.
+
+    Raises:
+        ArgumentError: the network has no such part, or nothing in it can learn.
+    """
+    chosen: dict[str, nn.Parameter] = {}
+    for part in parts:
+        found = coarse_tail(net, side=side) if part == COARSE_TAIL else _below(net, part)
+        if not found:
+            raise ArgumentError(f"the part {part!r} of the network has no parameters of its own; leave it out")
+        chosen |= {name: parameter for name, parameter in net.named_parameters() if name in found}
+    return chosen
+
+
+def coarse_tail(net: MGANet, *, side: int) -> set[str]:
+    """Names of the Base-Net's parameters that only the coarse image depends on.
+
+    Found by running it: a parameter without a gradient from anything that crosses the cut. Training them changes
+    neither what the Refine-Net gets nor, in style "continue", any refined patch.
+    """
+    base = copy.deepcopy(net.base).eval().requires_grad_(True)
+    named = dict(base.named_parameters())
+    like = next(iter(named.values()))
+    lr = torch.full((1, net.geometry.channels, side, side), 0.5, device=like.device, dtype=like.dtype)
+    with torch.inference_mode(False), torch.enable_grad():
+        _, *crossing = base(lr)
+        needed = [x for x in crossing if x.requires_grad]
+        total = torch.stack([x.sum() for x in needed]).sum()
+        gradients = torch.autograd.grad(total, list(named.values()), allow_unused=True)
+    return {f"base.{name}" for name, gradient in zip(named, gradients, strict=True) if gradient is None}
+
+
+def is_the_original(name: str, *, tail: set[str]) -> bool:
+    """Whether a parameter is one of the user's network, in style "continue"."""
+    return not name.startswith("mask.") and name not in tail
+
+
+@contextmanager
+def learning(net: MGANet, parameters: dict[str, nn.Parameter]) -> Iterator[None]:
+    """Let these parameters learn and freeze all others, with modules in train mode where all that they hold learns."""
+    before = {name: parameter.requires_grad for name, parameter in net.named_parameters()}
+    modes = {name: module.training for name, module in net.named_modules()}
+    ids = {id(parameter) for parameter in parameters.values()}
+    try:
+        net.requires_grad_(False)
+        for parameter in parameters.values():
+            parameter.requires_grad_(True)
+        _set_modes(net, ids, mode=False)
+        yield
+    finally:
+        for name, parameter in net.named_parameters():
+            parameter.requires_grad_(before[name])
+        for name, module in net.named_modules():
+            module.training = modes[name]
+
+
+def _set_modes(module: nn.Module, ids: set[int], *, mode: bool) -> None:
+    """A module without parameters (dropout) goes with the module that holds it."""
+    held = {id(parameter) for parameter in module.parameters()}
+    module.training = held <= ids if held else mode
+    for child in module.children():
+        _set_modes(child, ids, mode=module.training)
+
+
+def _below(net: MGANet, part: str) -> set[str]:
+    known = [name for name, _ in net.named_modules() if name]
+    if part not in known:
+        raise ArgumentError(
+            f"got the part {nearest(part, PARTS)} or the dotted name of a module in base, mask or refine, "
+            "as print(net) shows them"
+        )
+    ids = {id(parameter) for parameter in net.get_submodule(part).parameters()}
+    return {name for name, parameter in net.named_parameters() if id(parameter) in ids}

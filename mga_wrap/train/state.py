@@ -1,0 +1,111 @@
+"""The state of a training: everything that is needed to go on bit for bit, in one file that is whole or not there."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from mga_wrap.errors import CheckpointError
+from mga_wrap.files import whole_file
+
+STATE = "state.safetensors"
+FACTS = "facts"
+"""The entry of the file's header that holds all that is no tensor, as JSON."""
+
+
+@dataclass
+class State:
+    """Where a training stands.
+
+    Attributes:
+        stage: number of the stage, from 0.
+        step: updates done in it.
+        tensors: by name: `net.*` the weights, `average.*` and `optimiser.*` those of the stage.
+        facts: anything else that goes into JSON.
+    """
+
+    stage: int
+    step: int
+    tensors: dict[str, Tensor]
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def save_state(state: State, folder: Path) -> None:
+    """Write the state into a folder, in place of the one before it.
+
+    Raises:
+        CheckpointError: it cannot be written; the state before it is still there.
+    """
+    path = folder / STATE
+    facts = json.dumps({"stage": state.stage, "step": state.step, **state.facts})
+    tensors = {name: value.detach().cpu().contiguous().clone() for name, value in state.tensors.items()}
+    try:
+        with whole_file(path) as part, part.open("xb") as handle:
+            handle.write(save(tensors, metadata={FACTS: facts}))
+            handle.flush()
+            os.fsync(handle.fileno())  # the name must not appear before the content is on the disk
+    except (OSError, SafetensorError) as error:
+        kept = "the last complete state is still there" if path.exists() else "there was none before"
+        raise CheckpointError(
+            f"{path} cannot be written ({error}); {kept}: make room or make the folder writable, and start again"
+        ) from error
+
+
+def load_state(folder: Path) -> State | None:
+    """The state in a folder, or None if there is none.
+
+    Raises:
+        CheckpointError: it cannot be read.
+    """
+    path = folder / STATE
+    if not path.exists():
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            facts = json.loads(file.metadata()[FACTS])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - a file is no dict
+        return State(facts.pop("stage"), facts.pop("step"), tensors, facts)
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{path} cannot be read ({type(error).__name__}: {error}); delete it to start again"
+        ) from error
+
+
+def under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors whose names begin with `prefix.`, without it."""
+    return {name.removeprefix(f"{prefix}."): x for name, x in tensors.items() if name.startswith(f"{prefix}.")}
+
+
+def with_prefix(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The inverse of `under`."""
+    return {f"{prefix}.{name}": x for name, x in tensors.items()}
+
+
+def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """What an optimiser has gathered, as `number of the parameter.name`."""
+    state = optimiser.state_dict()["state"]
+    return {f"{number}.{name}": value for number, of_one in state.items() for name, value in of_one.items()}
+
+
+def load_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Give it back: the inverse of `optimiser_tensors`, each tensor in its parameter's memory format."""
+    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        number, key = name.split(".", 1)
+        state.setdefault(int(number), {})[key] = _like(parameters[int(number)], value)
+    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+
+
+def _like(parameter: nn.Parameter, value: Tensor) -> Tensor:
+    if value.shape != parameter.shape:
+        return value
+    return torch.empty_like(parameter, requires_grad=False).copy_(value)
