@@ -81,9 +81,9 @@ PAPER_STAGES: tuple[Stage, ...] = (_RESTORE, _MASK)
 
 FINETUNE_STAGES: tuple[Stage, ...] = (
     Stage(
-        "coarse", ("coarse_tail",), {"coarse_l1": 1}, steps=6_000, batch=16, crop=32, lr=2e-3, least_squares=True
+        "coarse", ("coarse_tail",), {"coarse_psnr": 1}, steps=4_000, batch=8, crop=48, lr=1e-3, least_squares=True
     ),
-    Stage("mask", ("mask",), {"mask_l1": 10}, steps=1_000, batch=4, crop=96, lr=2e-3),
+    Stage("mask", ("mask",), {"mask_l1": 10}, steps=400, batch=4, crop=96, lr=2e-3),
 )  # fmt: skip
 """For a trained network in style "continue": the coarse tail, then the mask predictor; its own weights stay."""
 

@@ -1,0 +1,94 @@
+"""Accelerate a trained network and teach what is new in it by the network's own output; no ground truth is needed.
+
+python examples/finetune.py pan --weights PANx4_DF2K.pth --split-at 0.875 --data photographs --val others --out runs/pan
+python examples/finetune.py realesr-animevideov3-x4.safetensors --data photographs --val others --out runs/video
+
+The network is "pan" or "rfdn", or a file that spandrel reads. Killed, it goes on when the same is started again.
+`front.py` then measures what came of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from torch import nn
+
+import mga_wrap as mga
+from mga_wrap.backbones.rfdn import RFDN
+from mga_wrap.checkpoints import load_weights
+from mga_wrap.train.data import Data
+from mga_wrap.train.stages import changed
+from mga_wrap.train.validate import Validation
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Read the command line, cut the network, train."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add_network(parser)
+    parser.add_argument("--data", type=Path, required=True, help="folder of HR images; they are reduced")
+    parser.add_argument("--val", type=Path, required=True, help="folder of HR images to validate on")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the weights, the state and the log")
+    parser.add_argument("--coarse-tail", default="light", help="of the Base-Net: light or copy")
+    parser.add_argument("--p", type=int, default=16, help="patch side")
+    parser.add_argument("--halo", type=int, default=2, help="ring around each patch")
+    parser.add_argument("--steps", type=int, help="of the coarse stage; the mask has a tenth")
+    parser.add_argument("--batch", type=int, help="crops a step of the coarse stage; the mask has half")
+    given = parser.parse_args(arguments)
+    try:
+        net = mga.accelerate(
+            load_network(given), split_at=share_or_number(given.split_at), coarse_tail=given.coarse_tail, p=given.p,
+            halo=given.halo, mask={"resolution": "patch"},
+        )  # fmt: skip
+        mga.MGATrainer(
+            net, Data(hr=given.data), stages=stages(given.steps, given.batch), target="original",
+            output_dir=given.out, validation=Validation(given.val, images=6, k=(0, 0.1, 0.2)),
+        ).fit()  # fmt: skip
+    except mga.MGAError as error:
+        sys.exit(f"error: {error}")
+
+
+def stages(steps: int | None, batch: int | None) -> tuple[mga.Stage, ...]:
+    """`FINETUNE_STAGES`, for networks that take longer than PAN perhaps with fewer steps and crops."""
+    coarse, mask = mga.FINETUNE_STAGES
+    steps, batch = steps or coarse.steps, batch or coarse.batch
+    changes = {
+        coarse.name: {"steps": steps, "batch": batch},
+        mask.name: {"steps": max(1, steps // 10), "batch": max(1, batch // 2)},
+    }
+    return changed(mga.FINETUNE_STAGES, changes)
+
+
+def add_network(parser: argparse.ArgumentParser) -> None:
+    """Which network, and where it is cut."""
+    parser.add_argument("network", help="pan or rfdn (x4, with --weights), or a file that spandrel reads")
+    parser.add_argument("--weights", type=Path, help="a checkpoint for pan or rfdn")
+    parser.add_argument("--split-at", default="0.875", help="blocks in the Base-Net: a share with a point, or a number")
+
+
+def share_or_number(text: str) -> float | int:
+    """0.5 is a share, 8 a number of blocks."""
+    return float(text) if "." in text else int(text)
+
+
+def load_network(given: argparse.Namespace) -> nn.Module:
+    """The network that the command line names, trained, in eval mode."""
+    if given.network not in ("pan", "rfdn"):
+        from spandrel import ModelLoader  # knows which network it is by the names in the file
+
+        model: nn.Module = ModelLoader(device="cpu").load_from_file(given.network).model.float()
+        return model.eval()
+    if given.weights is None:
+        raise mga.ArgumentError(f"got {given.network} without weights; expected --weights FILE")
+    # The checkpoint of RFDN's authors has four blocks and sees values in 0..255.
+    model = mga.create_backbone("pan", scale=4) if given.network == "pan" else RFDN(
+        scale=4, num_modules=4, rgb_range=255
+    )  # fmt: skip
+    load_weights(model, given.weights)
+    return model.eval()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,148 @@
+"""Measure an accelerated network against the original: what each share of refined patches loses, and how fast it is.
+
+python examples/front.py pan --weights PANx4_DF2K.pth --trained runs/pan/last --data Set14 --csv front.csv
+
+The network is named as in `finetune.py`, whose output folder is --trained. For each patch side, halo and share: PSNR-Y
+against HR, how much that is below the original's; PSNR against the original's own output; and the original's seconds
+over the accelerated network's, both in the same memory format and dtype, on one image of --size.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import torch
+from finetune import add_network, load_network
+from rich.console import Console
+from rich.table import Table
+from torch import nn
+
+import mga_wrap as mga
+from mga_wrap.files import whole_file
+from mga_wrap.measure import bench, psnr
+from mga_wrap.measure.pairs import find_pairs, read_pair
+
+
+@dataclass(frozen=True)
+class Point:
+    """One line of the table."""
+
+    data: str
+    p: int
+    halo: int
+    share: float
+    """Refined patches over all; 0 is the coarse image."""
+    psnr_y: float
+    """dB, against HR."""
+    loss: float
+    """dB below the original."""
+    fidelity: float
+    """PSNR-RGB against the original's output, dB."""
+    speedup: float
+    """The original's seconds over the accelerated network's."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Read the command line, measure, print and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add_network(parser)
+    parser.add_argument("--trained", type=Path, required=True, help="folder of the accelerated network")
+    parser.add_argument("--data", type=Path, nargs="+", required=True, help="folders of HR images")
+    parser.add_argument("--share", type=float, nargs="+", default=[0.1, 0.2, 0.3], help="of the patches")
+    parser.add_argument("--p", type=int, nargs="+", default=[16], help="patch sides")
+    parser.add_argument("--halo", type=int, nargs="+", default=[2], help="rings around each patch")
+    parser.add_argument("--size", default="640x360", help="of the image that is timed")
+    parser.add_argument("--dtype", default="float32", help="in which both are timed: float32 or bfloat16")
+    parser.add_argument("--repeats", type=int, default=3, help="rounds of the timing")
+    parser.add_argument("--csv", type=Path, help="also write the table to this file")
+    given = parser.parse_args(arguments)
+    try:
+        points = list(measure(given))
+    except mga.MGAError as error:
+        sys.exit(f"error: {error}")
+    show(points)
+    if given.csv is not None:
+        write(points, given.csv)
+
+
+def measure(given: argparse.Namespace) -> Iterator[Point]:
+    """A point for each folder, patch side, halo and share."""
+    model = load_network(given)
+    trained = mga.from_pretrained(given.trained, model=model)
+    shares = sorted({0.0, *given.share})
+    width, height = (int(side) for side in given.size.split("x"))
+    for p in given.p:
+        for halo in given.halo:
+            net = in_patches(trained, model, p=p, halo=halo)
+            timed = bench(
+                net, model, size=(width, height), shares=shares[1:], dtype=given.dtype, threads=1, clock="processor",
+                repeats=given.repeats, peers=False, memory=False,
+            )  # fmt: skip
+            # The coarse image alone, then a row a share; the first two are the original's.
+            speedups = [1 / row.over_best for row in timed.rows[2:]]
+            for folder in given.data:
+                for share, speedup, figures in zip(shares, speedups, compare(net, model, folder, shares), strict=True):
+                    yield Point(folder.name, p, halo, share, *figures, round(speedup, 2))
+
+
+def in_patches(net: mga.MGANet, model: nn.Module, *, p: int, halo: int) -> mga.MGANet:
+    """The network with patches of another side or halo: the same weights, which take windows of any side."""
+    recipe = {name: value for name, value in net.recipe.items() if name != "backbone"}
+    other = mga.accelerate(model, **{**recipe, "p": p, "halo": halo})
+    other.load_state_dict(net.state_dict())
+    return other
+
+
+@torch.inference_mode()
+def compare(
+    net: mga.MGANet, model: nn.Module, folder: Path, shares: Sequence[float]
+) -> list[tuple[float, float, float]]:
+    """For each share, means over the folder: (PSNR-Y, how much that is below the original, fidelity), dB."""
+    scale = net.scale
+    rows = []
+    for pair in find_pairs(folder, scale=scale):
+        picture, hr = read_pair(pair, scale=scale, crop=4 * scale)
+        lr = torch.from_numpy(picture.rgb).permute(2, 0, 1)[None].contiguous(memory_format=torch.channels_last)
+        original = as_bytes(model(lr.clone()))
+        best = psnr(original, hr, border=scale)
+        for share in shares:
+            sr = as_bytes(net(lr, k=share))
+            # Equal pictures have no PSNR that a mean could take.
+            fidelity = min(psnr(sr, original, border=scale, channels="rgb"), 99.0)
+            rows.append((psnr(sr, hr, border=scale), best, fidelity))
+    means = np.array(rows).reshape(-1, len(shares), 3).mean(axis=0)
+    return [(round(mine, 3), round(best - mine, 3), round(fidelity, 2)) for mine, best, fidelity in means.tolist()]
+
+
+def as_bytes(image: torch.Tensor) -> np.ndarray:
+    """(1, 3, H, W) in 0..1 to (H, W, 3) uint8."""
+    array: np.ndarray = image[0].clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).numpy()
+    return array
+
+
+def show(points: Sequence[Point]) -> None:
+    """Print the table."""
+    table = Table()
+    for field in fields(Point):
+        table.add_column(field.name, justify="left" if field.name == "data" else "right")
+    for point in points:
+        table.add_row(*map(str, astuple(point)))
+    Console().print(table)
+
+
+def write(points: Sequence[Point], path: Path) -> None:
+    """Write the table as CSV, whole or not at all."""
+    with whole_file(path) as part, part.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(field.name for field in fields(Point))
+        writer.writerows(map(astuple, points))
+
+
+if __name__ == "__main__":
+    main()
