@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import importlib
 import re
+import shutil
 from pathlib import Path
 from types import ModuleType
 
@@ -68,3 +70,28 @@ def test_spandrel_is_told_what_is_no_network(example: ModuleType, tmp_path: Path
     torch.save({"a": torch.zeros(1)}, tmp_path / "a.pth")
     with pytest.raises(SystemExit, match=r"error: .*a\.pth is no network that spandrel knows"):
         example.main([str(tmp_path / "a.pth"), *QUICK])
+
+
+@pytest.mark.parametrize("example", ["finetune"], indirect=True)
+def test_finetune_and_front(example: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from spandrel.architectures.Compact.__arch.SRVGG import SRVGGNetCompact
+
+    file, data, out = tmp_path / "compact.pth", tmp_path / "data", tmp_path / "out"
+    torch.save({"params": SRVGGNetCompact(num_feat=8, num_conv=4, upscale=2).state_dict()}, file)
+    data.mkdir()
+    shutil.copy(EXAMPLES / "chelsea.png", data)
+    network = [str(file), "--split-at", "0.5"]
+    example.main([*network, "--data", str(data), "--val", str(data), "--out", str(out), "--steps", "3", "--batch", "1"])
+    assert [row["stage"] for row in csv.DictReader((out / "log.csv").open())] == ["coarse", "mask"]
+
+    front = importlib.import_module("front")
+    what = ["--data", str(data), "--share", "0.2", "--p", "8", "16", "--size", "64x48", "--repeats", "1"]
+    front.main([*network, "--trained", str(out / "last"), *what, "--csv", str(tmp_path / "front.csv")])
+    rows = list(csv.DictReader((tmp_path / "front.csv").open()))
+    assert [(row["p"], row["share"]) for row in rows] == [("8", "0.0"), ("8", "0.2"), ("16", "0.0"), ("16", "0.2")]
+    assert rows[0]["fidelity"] == rows[2]["fidelity"], "the coarse image has no patches"
+    assert float(rows[1]["fidelity"]) > float(rows[0]["fidelity"])
+    assert all(float(row["speedup"]) > 0 for row in rows)
+    for module, more in ((example, ["--val", str(data), "--out", str(out)]), (front, ["--trained", str(out)])):
+        with pytest.raises(SystemExit, match="error: got pan without weights; expected --weights FILE"):
+            module.main(["pan", "--data", str(data), *more])
