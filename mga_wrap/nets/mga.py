@@ -137,11 +137,6 @@ class MGANet(nn.Module):
         score = self.mask(crossing[0]) if k != "all" else None
         return self._refine_patches(coarse, crossing, self._select(crossing[0], score, k))
 
-    def coarse_and_refined(self, lr: Tensor) -> tuple[Tensor, Tensor]:
-        """The Base-Net's image and the image with every patch refined, both (B, 3, s*H, s*W), for training."""
-        coarse, *crossing = self.base(lr)
-        return coarse, self.refine_every_patch(coarse, crossing)
-
     def refine_every_patch(self, coarse: Tensor, crossing: list[Tensor]) -> Tensor:
         """The image with every patch refined, from what the Base-Net returned."""
         return self._refine_patches(coarse, crossing, self._select(crossing[0], None, "all"))

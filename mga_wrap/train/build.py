@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import nn
 
 from mga_wrap.api import accelerate
 from mga_wrap.backbones.fsrcnn import start_as_nearest
 from mga_wrap.backbones.registry import create_backbone
-from mga_wrap.errors import ArgumentError, CheckpointError
+from mga_wrap.checkpoints import load_weights
+from mga_wrap.errors import ArgumentError
 from mga_wrap.hub import from_pretrained
 from mga_wrap.nets.mga import MGANet
 from mga_wrap.train.config import Config, Cut
@@ -71,35 +69,3 @@ def start_patches_as_nearest(net: MGANet) -> None:
     for module in net.refine.modules():
         if isinstance(module, nn.ConvTranspose2d) and module.out_channels == net.geometry.channels:
             start_as_nearest(module, channels=module.out_channels)
-
-
-def load_weights(model: nn.Module, path: Path) -> None:
-    """Load a state dict; one that lies under "params_ema", "params" or "state_dict" is found there.
-
-    Raises:
-        CheckpointError: the file cannot be read, or is of another network.
-    """
-    tensors = _tensors(path)
-    try:
-        model.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise CheckpointError(
-            f"{path} holds the weights of another network: {' '.join(str(error).split())[:300]}"
-        ) from error
-
-
-def _tensors(path: Path) -> dict[str, Tensor]:
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        loaded = torch.load(path, weights_only=True, map_location="cpu")
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"{path} cannot be read ({error})") from error
-    except Exception as error:  # what unpickling raises, depending on what is broken
-        raise CheckpointError(f"{path} cannot be read ({type(error).__name__}); expected a state dict") from error
-    for key in ("params_ema", "params", "state_dict"):
-        if isinstance(loaded, dict) and isinstance(loaded.get(key), dict):
-            return dict(loaded[key])
-    if not isinstance(loaded, dict):
-        raise CheckpointError(f"{path} holds a {type(loaded).__name__}; expected a state dict")
-    return loaded

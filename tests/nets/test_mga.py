@@ -131,11 +131,10 @@ def test_k_is_the_nets_own_unless_told(net: mga.MGANet) -> None:
 
 
 @torch.no_grad()
-def test_coarse_and_refined_for_training(net: mga.MGANet) -> None:
+def test_every_patch_is_refined_from_what_the_base_net_returned(net: mga.MGANet) -> None:
     lr = image(9, 10, batch=2)
-    coarse, refined = net.coarse_and_refined(lr)
-    assert torch.equal(coarse, net(lr, k=0))
-    assert torch.equal(refined, net(lr, k="all"))
+    coarse, *crossing = net.base(lr)
+    assert torch.equal(net.refine_every_patch(coarse, crossing), net(lr, k="all"))
 
 
 @pytest.mark.parametrize("k", [3, "all", "dense"])

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 import mga_wrap as mga
 from mga_wrap.cli import app
-from mga_wrap.train.build import build_network, build_trainer, load_weights
+from mga_wrap.train.build import build_network, build_trainer
 from mga_wrap.train.config import Config, Cut, Network, read_config
 from mga_wrap.train.stages import STAGE_SETS
 
@@ -162,21 +162,6 @@ def test_weights_are_loaded(suffix: str, tmp_path: Path) -> None:
     lr = torch.rand(1, 3, 9, 9)
     with torch.no_grad():
         assert torch.equal(build_network(network(weights=path))(lr, k="dense"), model.eval()(lr))
-
-
-def test_weights_that_do_not_fit(tmp_path: Path) -> None:
-    model = mga.create_backbone("fsrcnn", scale=2)
-    torch.save(mga.create_backbone("fsrcnn", scale=3).half().state_dict() | {"more": torch.ones(1)}, tmp_path / "a.pth")
-    torch.save([1], tmp_path / "list.pth")
-    (tmp_path / "b.pth").write_bytes(b"no weights")
-    (tmp_path / "b.safetensors").write_bytes(b"no weights")
-    with pytest.raises(mga.CheckpointError, match=r"a.pth holds the weights of another network: .*more"):
-        load_weights(model, tmp_path / "a.pth")
-    with pytest.raises(mga.CheckpointError, match=r"list.pth holds a list; expected a state dict"):
-        load_weights(model, tmp_path / "list.pth")
-    for name in ("b.pth", "b.safetensors", "missing.pth", "missing.safetensors"):
-        with pytest.raises(mga.CheckpointError, match=rf"{name} cannot be read"):
-            load_weights(model, tmp_path / name)
 
 
 def test_training_goes_on_from_a_pretrained_network(tmp_path: Path) -> None:

@@ -29,9 +29,6 @@ class Stub(nn.Module):
         self.mask = MaskPredictor(1, p=2)
         self.geometry = SimpleNamespace(zoom=2, border=border)
 
-    def coarse_and_refined(self, lr: Tensor) -> tuple[Tensor, Tensor]:
-        return self.images
-
     def refine_every_patch(self, coarse: Tensor, crossing: list[Tensor]) -> Tensor:
         return self.images[1]
 
