@@ -27,7 +27,7 @@ from mga_wrap.files import whole_file
 from mga_wrap.infer import enlarge
 from mga_wrap.infer.engine import DType
 from mga_wrap.measure import bench, psnr
-from mga_wrap.measure.pairs import as_bytes, find_pairs, read_pair
+from mga_wrap.measure.pairs import Pair, as_bytes, find_pairs, read_pair
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add_network(parser)
     parser.add_argument("--trained", type=Path, required=True, help="folder of the accelerated network")
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="folders of HR images")
+    parser.add_argument("--images", type=int, help="of each folder only the first so many")
     parser.add_argument("--share", type=float, nargs="+", default=[0.1, 0.2, 0.3], help="of the patches")
     parser.add_argument("--p", type=int, nargs="+", default=[16], help="patch sides")
     parser.add_argument("--halo", type=int, nargs="+", default=[2], help="rings around each patch")
@@ -88,7 +89,8 @@ def measure(given: argparse.Namespace) -> Iterator[Point]:
             # The coarse image alone, then a row a share; the first two are the original's.
             speedups = [1 / row.over_best for row in timed.rows[2:]]
             for folder in given.data:
-                found = compare(net, model, folder, shares, given.dtype)
+                pairs = find_pairs(folder, scale=net.scale)[: given.images]
+                found = compare(net, model, pairs, shares, given.dtype)
                 for share, speedup, figures in zip(shares, speedups, found, strict=True):
                     yield Point(folder.name, p, halo, share, *figures, round(speedup, 2))
 
@@ -102,15 +104,15 @@ def in_patches(net: mga.MGANet, model: nn.Module, *, p: int, halo: int) -> mga.M
 
 
 def compare(
-    net: mga.MGANet, model: nn.Module, folder: Path, shares: Sequence[float], dtype: DType
+    net: mga.MGANet, model: nn.Module, pairs: Sequence[Pair], shares: Sequence[float], dtype: DType
 ) -> list[tuple[float, float, float]]:
-    """For each share, means over the folder: (PSNR-Y, how much that is below the original, fidelity), dB.
+    """For each share, means over the images: (PSNR-Y, how much that is below the original, fidelity), dB.
 
     The original computes in its own dtype, so that what the faster one costs is counted as a loss.
     """
     scale = net.scale
     rows = []
-    for pair in find_pairs(folder, scale=scale):
+    for pair in pairs:
         picture, hr = read_pair(pair, scale=scale, crop=4 * scale)
         original = as_bytes(enlarge(model, picture).rgb)
         best = psnr(original, hr, border=scale)

@@ -25,7 +25,7 @@ def export(net: nn.Module, lr: Tensor) -> bytes:
     """The network as ONNX, for images of the size of lr (1, 3, H, W)."""
     buffer: Any = io.BytesIO()  # which the exporter takes, though its types do not say so
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch's older exporter needs no package beside torch, and says it is old
+        warnings.simplefilter("ignore")  # torch's older exporter needs no package but onnx, and says that it is old
         torch.onnx.export(net, (lr,), buffer, dynamo=False, opset_version=_OPSET)
     return buffer.getvalue()
 

@@ -149,6 +149,7 @@ def test_peers_run_the_original_with_the_same_result() -> None:
 
 def test_peers_that_fail_are_noted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(contest, "installed_peers", lambda: ("onnxruntime", "openvino"))
+    monkeypatch.setattr(contest, "export", lambda net, lr: b"")
     answers = {"onnxruntime": lambda lr: lr.new_zeros(1), "openvino": lambda lr: 1 / 0}
     monkeypatch.setattr(contest, "open_peer", lambda name, onnx, lr, **_: (lambda: None, answers[name](lr)))
     found = bench(NET, MODEL, size=SIZE, shares=[0.5], dtype="float32", repeats=1, memory=False)
