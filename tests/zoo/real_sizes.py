@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import sys
 import time
+from pathlib import Path
 
 from zoo_networks import Make, of
 
@@ -28,9 +29,17 @@ def measure(name: str) -> tuple[int, float, float]:
     start = time.process_time()
     mga.accelerate(model)
     seconds = time.process_time() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB; on macOS bytes
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    return parameters, seconds, peak / (2**30 if sys.platform == "darwin" else 2**20)
+    return parameters, seconds, peak() / 2**30
+
+
+def peak() -> int:
+    """Bytes that this process has had at the highest."""
+    try:  # getrusage's figure begins with that of the parent process, which may be large
+        line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return int(line.split()[1]) * 1024
 
 
 if __name__ == "__main__":
