@@ -107,7 +107,7 @@ def _again(one: Any) -> Any:
 
 def _key(name: str, args: Any, kwargs: Any) -> Hashable:
     """Equal for calls that return the same kind of tensors; None where that cannot be told."""
-    if not _tensors((args, kwargs), FakeTensor):
+    if not tensors_in((args, kwargs), FakeTensor):
         return None
     try:
         key = name, _frozen((args, kwargs))
@@ -129,11 +129,12 @@ def _frozen(value: Any) -> Hashable:
 
 def _real(value: Any) -> bool:
     """Whether there are values in it that another call need not return."""
-    found = _tensors(value, Tensor)
+    found = tensors_in(value)
     return not found or any(not isinstance(tensor, FakeTensor) for tensor in found)
 
 
-def _tensors(values: Any, kind: type) -> list[Any]:
+def tensors_in(values: Any, kind: type = Tensor) -> list[Any]:
+    """The tensors of a kind in nested tuples, lists and dicts."""
     found: list[Any] = []
     map_aggregate(values, lambda value: found.append(value) if isinstance(value, kind) else None)  # type: ignore[func-returns-value]
     return found

@@ -20,7 +20,7 @@ from torch.fx.node import map_aggregate
 from torch.overrides import TorchFunctionMode, is_tensor_method_or_property
 from torch.utils._python_dispatch import _disable_current_modes
 
-from mga_wrap.cut.calls import Call, Known, caught
+from mga_wrap.cut.calls import Call, Known, caught, tensors_in
 from mga_wrap.cut.trace import FACT, Fact, Traced, ancestors, check_image, fails_on
 from mga_wrap.cut.trace import unchanged as _unchanged
 from mga_wrap.errors import CutError
@@ -121,7 +121,7 @@ class _Recorder(TorchFunctionMode):
         if self.busy:
             return func(*args, **kwargs)
         func, args, kwargs = _without_pattern(func, args, kwargs)
-        tensors = _tensors((args, kwargs))
+        tensors = tensors_in((args, kwargs))
         if not any(id(t) in self._nodes or id(t) in self._names for t in tensors):
             return func(*args, **kwargs)
         if func.__name__ in _VALUES and any(self._of_image(t) for t in tensors):
@@ -136,7 +136,7 @@ class _Recorder(TorchFunctionMode):
             value = func(*args, **kwargs)
         if func.__name__ == "__setitem__":
             self._note(self.graph.call_function(set_item, *inputs), args[0], 0)
-        elif _tensors(value):
+        elif tensors_in(value):
             self._note(self._call(func, *inputs), value, macs())
         return value
 
@@ -214,7 +214,7 @@ class _Recorder(TorchFunctionMode):
         node.meta[FACT] = Fact(None, macs)
         items = value.items() if isinstance(value, dict) else enumerate(value or ())
         for key, item in items:
-            if _tensors(item):
+            if tensors_in(item):
                 self._note(self.graph.call_function(operator.getitem, (node, key)), item, 0)
 
 
@@ -252,9 +252,3 @@ def set_item(tensor: Tensor, place: Any, value: Any) -> Tensor:
     """Write into a part of a tensor and return it, so that who uses it comes after."""
     tensor[place] = value
     return tensor
-
-
-def _tensors(values: Any) -> list[Tensor]:
-    found: list[Tensor] = []
-    map_aggregate(values, lambda value: found.append(value) if isinstance(value, Tensor) else None)  # type: ignore[func-returns-value]
-    return found
