@@ -137,6 +137,8 @@ def test_laws_4_and_7_sizes_and_what_is_not_refined(
         trace = net.trace(lr.clone(), k=k)
     assert trace.sr.shape == (batch, 3, scale * height, scale * width)
     assert torch.equal(enlarge(net, lr, k=k), trace.sr)
+    if k == "all":
+        assert torch.equal(trace.index, torch.arange(trace.score[0].numel()).expand(batch, -1))
     if k != "dense":
         outside = ~refined_pixels(net, trace).expand_as(trace.sr)
         assert torch.equal(trace.sr[outside], trace.coarse[outside])

@@ -205,12 +205,11 @@ class MGANet(nn.Module):
         return check_amount(self.k if k is None else k)
 
     def _select(self, feature: Tensor, score: Tensor | None, k: Amount) -> Tensor:
-        """(B, k): the patches with the largest score, or all of them."""
-        if score is None:
-            every = torch.arange(self._patches(feature), device=feature.device)
-            return every.expand(feature.shape[0], -1)
-        flat = score.flatten(1)
-        return flat.topk(patch_count(k, flat.shape[1]), dim=1, sorted=False).indices
+        """(B, k): the patches with the largest score, or all of them in the grid's order."""
+        patches = self._patches(feature)
+        if score is None or k == "all":  # In one order: a window's last bits depend on its neighbours in the batch.
+            return torch.arange(patches, device=feature.device).expand(feature.shape[0], -1)
+        return score.flatten(1).topk(patch_count(k, patches), dim=1, sorted=False).indices
 
     def _refine_patches(self, coarse: Tensor, crossing: list[Tensor], index: Tensor) -> Tensor:
         geometry = self.geometry
