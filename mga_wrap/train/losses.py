@@ -37,18 +37,16 @@ class Outputs:
         return self.net.refine_every_patch(self.coarse, self.crossing)
 
     @cached_property
-    @torch.no_grad()
     def dense(self) -> Tensor:
-        """(B, 3, s*H, s*W): the Refine-Net once over the whole map; nothing learns from it."""
-        return self.net.refine(*(x.detach().clone() for x in self.crossing), False)  # a tail may write into its input
+        """(B, 3, s*H, s*W): the Refine-Net once over the whole map."""
+        return self.net.refine(*(x.clone() for x in self.crossing), False)  # a tail may write into its input
 
     @cached_property
-    @torch.no_grad()
     def target(self) -> Tensor:
-        """(B, 3, s*H, s*W): hr, or the original network's output."""
+        """(B, 3, s*H, s*W): hr, or the original network's output; nothing learns from it."""
         if self._hr is not None:
             return self._hr
-        return self.dense if self._teacher is None else self._teacher(self.lr, k="dense")
+        return (self.dense if self._teacher is None else self._teacher(self.lr, k="dense")).detach()
 
     @cached_property
     def score(self) -> Tensor:
@@ -56,16 +54,16 @@ class Outputs:
         return self.net.mask(self.crossing[0])
 
     @cached_property
-    @torch.no_grad()
     def true_mask(self) -> Tensor:
-        """(B, gh, gw) in 0..1, see `mask.true_mask`; in style "continue" the whole map stands for every patch."""
-        if "refined" in self.__dict__:
-            refined = self.refined
-        elif self.net.geometry.border == "shift":
-            refined = self.dense
-        else:
-            refined = self.net.refine_every_patch(self.coarse, self.crossing)
-        return error_mask(self.coarse, refined, side=patch_side(self.net), grid=self.score.shape[-2:])
+        """(B, gh, gw) in 0..1, see `mask.true_mask`; in style "continue" the whole map stands for every patch.
+
+        Nothing learns from it, but another loss may from the image that it takes.
+        """
+        dense = "refined" not in self.__dict__ and self.net.geometry.border == "shift"
+        refined = self.dense if dense else self.refined
+        return error_mask(
+            self.coarse.detach(), refined.detach(), side=patch_side(self.net), grid=self.score.shape[-2:]
+        )  # fmt: skip
 
     @property
     def gated(self) -> Tensor:
@@ -108,7 +106,9 @@ LOSSES: dict[str, Callable[[Outputs], Tensor]] = {
     "refined_l1": lambda out: F.l1_loss(out.refined, out.target),
     "refined_squared": lambda out: squared_error(out.refined, out.target),
     "refined_psnr": lambda out: psnr_loss(out.refined, out.target),
+    "dense_l1": lambda out: F.l1_loss(out.dense, out.target),
+    "dense_psnr": lambda out: psnr_loss(out.dense, out.target),
     "gated_l1": lambda out: F.l1_loss(out.gated, out.target),
     "mask_l1": mask_l1,
 }
-"""Each loss by its name: of the coarse image, of the image with every patch refined, and of the score."""
+"""Each loss by its name: of the coarse image, of that with every patch refined, of that of `k="dense"`, and of the score."""

@@ -102,6 +102,10 @@ STAGE_SETS: dict[str, tuple[Stage, ...]] = {
         Stage("psnr", _BOTH, {"refined_psnr": 0.5, "coarse_psnr": 0.5}, steps=2_400, batch=4, crop=48, lr=7e-4),
         Stage("mask", ("mask",), {"mask_l1": 10}, steps=1_200, batch=8, crop=32, lr=2e-3),
     ),
+    "scratch": (
+        Stage("restore", _BOTH, {"dense_psnr": 1, "coarse_psnr": 0.5}, steps=10_000, batch=8, crop=48, lr=1e-3),
+        *FINETUNE_STAGES[1:],
+    ),
     "table9-e2e": (
         replace(_RESTORE, name="e2e", parts=("base", "mask", "refine"), losses={**_RESTORE.losses, "mask_l1": 10}),
     ),
