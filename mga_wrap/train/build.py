@@ -44,6 +44,8 @@ def build_network(config: Config) -> MGANet:
     wanted, cut = config.network, config.accelerate
     if (wanted.backbone is None) == (wanted.pretrained is None):
         raise ArgumentError("network: expected either a backbone or a pretrained network")
+    if wanted.start is not None and (wanted.pretrained or wanted.weights) is not None:
+        raise ArgumentError("network: got 'start' beside other weights; expected one of start, weights, pretrained")
     if wanted.pretrained is not None:
         if cut != Cut():
             raise ArgumentError("accelerate: a pretrained network is cut already; leave this section out")
@@ -58,7 +60,28 @@ def build_network(config: Config) -> MGANet:
     net = accelerate(backbone, **asdict(cut))
     if cut.style == "paper" and wanted.weights is None:
         start_patches_as_nearest(net)
+    if wanted.start is not None:
+        start_from(net, from_pretrained(wanted.start))
     return net
+
+
+def start_from(net: MGANet, other: MGANet) -> None:
+    """Copy the parameters of another accelerated network that have the same name and shape; the others stay.
+
+    A body trained at one scale is a good start for another, whose upsampler is all that differs.
+
+    Raises:
+        ArgumentError: not even half of the values are found.
+    """
+    own, given = net.state_dict(), other.state_dict()
+    shared = {name: given[name] for name in own if name in given and given[name].shape == own[name].shape}
+    found, wanted = (sum(value.numel() for value in tensors.values()) for tensors in (shared, own))
+    if found < wanted / 2:
+        raise ArgumentError(
+            f"network.start: got a network that has {found} of {wanted} values; expected the same backbone, cut at the "
+            "same place in the same style"
+        )
+    net.load_state_dict(shared, strict=False)
 
 
 def start_patches_as_nearest(net: MGANet) -> None:

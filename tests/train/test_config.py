@@ -173,6 +173,27 @@ def test_training_goes_on_from_a_pretrained_network(tmp_path: Path) -> None:
         build_network(replace(config, accelerate=Cut(p=8)))
 
 
+def test_another_scale_is_a_start(tmp_path: Path) -> None:
+    cut = Cut(split_at=14, coarse_tail="light")
+    trained = build_network(replace(network(backbone="pan", scale=4), accelerate=cut, seed=1))
+    trained.save_pretrained(tmp_path)
+    given = trained.state_dict()
+    fresh = build_network(replace(network(backbone="pan"), accelerate=cut)).state_dict()
+    started = build_network(replace(network(backbone="pan", start=str(tmp_path)), accelerate=cut)).state_dict()
+    alone = [name for name in started if name not in given or given[name].shape != started[name].shape]
+    assert alone == ["base.coarse_tail.last.weight", "base.coarse_tail.last.bias"]
+    for name, value in started.items():
+        assert torch.equal(value, (fresh if name in alone else given)[name])
+
+
+def test_another_network_is_no_start(tmp_path: Path) -> None:
+    build_network(network()).save_pretrained(tmp_path)
+    with pytest.raises(mga.ArgumentError, match="expected the same backbone, cut at the same place in the same style"):
+        build_network(network(backbone="pan", start=str(tmp_path)))
+    with pytest.raises(mga.ArgumentError, match="expected one of start, weights, pretrained"):
+        build_network(network(start=str(tmp_path), weights=tmp_path / "a.pth"))
+
+
 def test_networks_that_are_not_enough() -> None:
     with pytest.raises(mga.ArgumentError, match="expected either a backbone or a pretrained network"):
         build_network(network(backbone=None))
@@ -254,4 +275,4 @@ def test_the_examples_are_understood(path: Path) -> None:
     assert config.data.hr == Path("../shared/data/train/open")
     if path.stem in ("fsrcnn-x4", "pan-m-x2"):  # one of each style of upsampler; the deep ones take long
         trainer = mga.MGATrainer(build_network(config), config.data, stages=config.chosen_stages(), output_dir="unused")
-        assert trainer.net.recipe["style"] == "paper"
+        assert trainer.net.recipe["style"] == config.accelerate.style

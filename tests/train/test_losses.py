@@ -52,6 +52,7 @@ def losses(net: nn.Module, hr: Tensor) -> dict[str, float]:
 def test_absolute_errors_by_hand() -> None:
     found = losses(Stub(grey(0.2, 0.4), grey(0.5, 0.7)), grey(0.6, 1.0))
     assert found["refined_l1"] == pytest.approx((0.1 + 0.3) / 2)
+    assert found["dense_l1"] == found["refined_l1"]
     assert found["coarse_l1"] == pytest.approx((0.4 + 0.6) / 2)
 
 
@@ -112,6 +113,7 @@ def test_the_gated_image_lies_between_coarse_and_refined() -> None:
 LEARNS = {
     "coarse": {"base"},
     "refined": {"base", "refine"},
+    "dense": {"base", "refine"},
     "gated": {"base", "mask", "refine"},
     "mask": {"base", "mask"},
 }
@@ -123,6 +125,15 @@ def test_each_loss_teaches_what_it_looks_at(name: str) -> None:
     LOSSES[name](Outputs(net, torch.rand(2, 3, 12, 12), torch.rand(2, 3, 24, 24))).backward()
     taught = {part for part, child in net.named_children() if any(x.grad is not None for x in child.parameters())}
     assert taught == LEARNS[name.split("_")[0]]
+
+
+@pytest.mark.parametrize("name", ["dense_l1", "refined_l1"])
+def test_an_image_that_the_true_mask_looked_at_first_still_teaches(name: str) -> None:
+    net = mga.accelerate(build("LongSkip", 2), style="continue")
+    out = Outputs(net, torch.rand(1, 3, 12, 12), torch.rand(1, 3, 24, 24))
+    (LOSSES["mask_l1"](out) + LOSSES[name](out)).backward()
+    assert all(parameter.grad is not None for parameter in net.refine.parameters())
+    assert not out.true_mask.requires_grad
 
 
 class Counting(nn.Module):
