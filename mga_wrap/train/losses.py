@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cached_property
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -111,4 +110,4 @@ LOSSES: dict[str, Callable[[Outputs], Tensor]] = {
     "gated_l1": lambda out: F.l1_loss(out.gated, out.target),
     "mask_l1": mask_l1,
 }
-"""Each loss by its name: of the coarse image, of that with every patch refined, of that of `k="dense"`, and of the score."""
+"""By name: of the coarse image, of that with every patch refined, of that of `k="dense"`, and of the score."""
