@@ -20,7 +20,7 @@ import mga_wrap as mga
 from mga_wrap.backbones.rfdn import RFDN
 from mga_wrap.checkpoints import load_weights
 from mga_wrap.train.data import Data
-from mga_wrap.train.stages import changed
+from mga_wrap.train.stages import changed, stage_set
 from mga_wrap.train.validate import Validation
 
 
@@ -34,6 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--coarse-tail", default="light", help="of the Base-Net: light or copy")
     parser.add_argument("--p", type=int, default=16, help="patch side")
     parser.add_argument("--halo", type=int, default=2, help="ring around each patch")
+    parser.add_argument(
+        "--perceptual", action="store_true", help="for a network that was not trained for PSNR: keep its sharpness"
+    )
     parser.add_argument("--steps", type=int, help="of the coarse stage; the mask has a tenth")
     parser.add_argument("--batch", type=int, help="crops a step of the coarse stage; the mask has half")
     given = parser.parse_args(arguments)
@@ -43,22 +46,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
             halo=given.halo, mask={"resolution": "patch"},
         )  # fmt: skip
         mga.MGATrainer(
-            net, Data(hr=given.data), stages=stages(given.steps, given.batch), target="original",
+            net, Data(hr=given.data), stages=stages(given), target="original",
             output_dir=given.out, validation=Validation(given.val, images=6, k=(0, 0.1, 0.2)),
         ).fit()  # fmt: skip
     except mga.MGAError as error:
         sys.exit(f"error: {error}")
 
 
-def stages(steps: int | None, batch: int | None) -> tuple[mga.Stage, ...]:
+def stages(given: argparse.Namespace) -> tuple[mga.Stage, ...]:
     """`FINETUNE_STAGES`, for networks that take longer than PAN perhaps with fewer steps and crops."""
-    coarse, mask = mga.FINETUNE_STAGES
-    steps, batch = steps or coarse.steps, batch or coarse.batch
+    known = stage_set("finetune-perceptual" if given.perceptual else "finetune")
+    coarse, mask = known
+    steps, batch = given.steps or coarse.steps, given.batch or coarse.batch
     changes = {
         coarse.name: {"steps": steps, "batch": batch},
         mask.name: {"steps": max(1, steps // 10), "batch": max(1, batch // 2)},
     }
-    return changed(mga.FINETUNE_STAGES, changes)
+    return changed(known, changes)
 
 
 def add_network(parser: argparse.ArgumentParser) -> None:

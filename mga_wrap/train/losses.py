@@ -93,6 +93,28 @@ def psnr_loss(image: Tensor, target: Tensor) -> Tensor:
     return (squared + 1e-6).log10().mean()  # 60 dB: a flat crop pulls no harder than that
 
 
+SHARP_SIDE = 8
+"""Side in sr pixels of the squares over which sharpness is averaged: an edge may lie a little beside its place."""
+
+
+def sharpness(image: Tensor) -> Tensor:
+    """(B, 3, H, W) -> (B, h, w): the mean absolute gradient of luma over overlapping squares of `SHARP_SIDE`."""
+    y = luma(image)
+    gradient = y.diff(dim=-2)[..., :-1].abs() + y.diff(dim=-1)[..., :-1, :].abs()
+    side = min(SHARP_SIDE, *gradient.shape[-2:])
+    return F.avg_pool2d(gradient, side, stride=max(1, side // 2)).squeeze(1)
+
+
+def sharpness_loss(image: Tensor, target: Tensor) -> Tensor:
+    """How far each place is from being as sharp as the target, over how sharp the target is.
+
+    Errors of pixels alone are smallest for a mean of all that might be there, which is soft. Beside patches that are
+    not, a viewer sees it.
+    """
+    wanted = sharpness(target)
+    return (sharpness(image) - wanted).abs().mean() / (wanted.mean() + 1e-3)
+
+
 def mask_l1(out: Outputs) -> Tensor:
     """L1(score, the true mask) (paper, second training stage); no target image is needed."""
     return F.l1_loss(out.score, out.true_mask)
@@ -102,6 +124,7 @@ LOSSES: dict[str, Callable[[Outputs], Tensor]] = {
     "coarse_l1": lambda out: F.l1_loss(out.coarse, out.target),
     "coarse_squared": lambda out: squared_error(out.coarse, out.target),
     "coarse_psnr": lambda out: psnr_loss(out.coarse, out.target),
+    "coarse_sharpness": lambda out: sharpness_loss(out.coarse, out.target),
     "refined_l1": lambda out: F.l1_loss(out.refined, out.target),
     "refined_squared": lambda out: squared_error(out.refined, out.target),
     "refined_psnr": lambda out: psnr_loss(out.refined, out.target),

@@ -90,6 +90,10 @@ FINETUNE_STAGES: tuple[Stage, ...] = (
 STAGE_SETS: dict[str, tuple[Stage, ...]] = {
     "paper": PAPER_STAGES,
     "finetune": FINETUNE_STAGES,
+    "finetune-perceptual": (
+        replace(FINETUNE_STAGES[0], losses={"coarse_psnr": 1, "coarse_sharpness": 1}),
+        *FINETUNE_STAGES[1:],
+    ),
     "finetune-all": (
         *FINETUNE_STAGES[:1],
         Stage("together", _BOTH, {"refined_l1": 1, "coarse_l1": 1}, steps=3_000, batch=8, crop=48, lr=1e-4),
