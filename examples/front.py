@@ -3,8 +3,9 @@
 python examples/front.py pan --weights PANx4_DF2K.pth --trained runs/pan/last --data Set14 --csv front.csv
 
 The network is named as in `finetune.py`, whose output folder is --trained. For each patch side, halo and share: PSNR-Y
-against HR, how much that is below the original's; PSNR against the original's own output; and the original's seconds
-over the accelerated network's, both in the same memory format and dtype, on one image of --size.
+against HR, how much that is below the original's; PSNR against the original's own output, and how sharp it is beside
+that; and the original's seconds over the accelerated network's, both in the same memory format and dtype, on one image
+of --size.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 import numpy as np
+import torch
 from finetune import add_network, load_network
 from rich.console import Console
 from rich.table import Table
@@ -28,6 +30,7 @@ from mga_wrap.infer import enlarge
 from mga_wrap.infer.engine import DType
 from mga_wrap.measure import bench, psnr
 from mga_wrap.measure.pairs import Pair, as_bytes, find_pairs, read_pair
+from mga_wrap.train import losses
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,8 @@ class Point:
     """dB below the original, which computes in float32."""
     fidelity: float
     """PSNR-RGB against the original's output, dB."""
+    sharpness: float
+    """Mean absolute gradient of luma over that of the original's output; 1 is as sharp."""
     speedup: float
     """The original's seconds over the accelerated network's."""
 
@@ -105,8 +110,8 @@ def in_patches(net: mga.MGANet, model: nn.Module, *, p: int, halo: int) -> mga.M
 
 def compare(
     net: mga.MGANet, model: nn.Module, pairs: Sequence[Pair], shares: Sequence[float], dtype: DType
-) -> list[tuple[float, float, float]]:
-    """For each share, means over the images: (PSNR-Y, how much that is below the original, fidelity), dB.
+) -> list[tuple[float, ...]]:
+    """For each share, means over the images: PSNR-Y, how much that is below the original, fidelity (dB); sharpness.
 
     The original computes in its own dtype, so that what the faster one costs is counted as a loss.
     """
@@ -115,14 +120,23 @@ def compare(
     for pair in pairs:
         picture, hr = read_pair(pair, scale=scale, crop=4 * scale)
         original = as_bytes(enlarge(model, picture).rgb)
-        best = psnr(original, hr, border=scale)
+        best, sharp = psnr(original, hr, border=scale), sharpness(original)
         for share in shares:
             sr = as_bytes(enlarge(net, picture, k=share, dtype=dtype).rgb)
             # Equal pictures have no PSNR that a mean could take.
             fidelity = min(psnr(sr, original, border=scale, channels="rgb"), 99.0)
-            rows.append((psnr(sr, hr, border=scale), best, fidelity))
-    means = np.array(rows).reshape(-1, len(shares), 3).mean(axis=0)
-    return [(round(mine, 3), round(best - mine, 3), round(fidelity, 2)) for mine, best, fidelity in means.tolist()]
+            rows.append((psnr(sr, hr, border=scale), best, fidelity, sharpness(sr) / sharp))
+    means = np.array(rows).reshape(-1, len(shares), 4).mean(axis=0)
+    return [
+        (round(mine, 3), round(best - mine, 3), round(fidelity, 2), round(ratio, 3))
+        for mine, best, fidelity, ratio in means.tolist()
+    ]
+
+
+def sharpness(picture: np.ndarray) -> float:
+    """The mean absolute gradient of luma of (H, W, 3) bytes."""
+    rgb = torch.from_numpy(picture).permute(2, 0, 1)[None].float()
+    return float(losses.sharpness(rgb).mean())
 
 
 def show(points: Sequence[Point]) -> None:
