@@ -110,7 +110,7 @@ def in_patches(net: mga.MGANet, model: nn.Module, *, p: int, halo: int) -> mga.M
 
 def compare(
     net: mga.MGANet, model: nn.Module, pairs: Sequence[Pair], shares: Sequence[float], dtype: DType
-) -> list[tuple[float, ...]]:
+) -> list[tuple[float, float, float, float]]:
     """For each share, means over the images: PSNR-Y, how much that is below the original, fidelity (dB); sharpness.
 
     The original computes in its own dtype, so that what the faster one costs is counted as a loss.
