@@ -59,6 +59,7 @@ def evaluate_folder(
     with told():
         import torch
 
+        from mga_wrap.infer.networks import embedded
         from mga_wrap.measure.curves import check_plot
         from mga_wrap.measure.evaluate import Evaluation, Row
         from mga_wrap.measure.pairs import check_crop, find_pairs, read_pair
@@ -83,7 +84,7 @@ def evaluate_folder(
         if records:
             header = {
                 "data": data.resolve().name,
-                "model": model or f"fsrcnn-m-x{scale}",
+                "model": model or embedded(scale),
                 **asked,
                 "own_k": net.k,
                 "p": net.p,

@@ -35,6 +35,7 @@ def mask_accuracy(
 ) -> None:
     """Compare the predicted error mask with the true one: how many of the top k patches are the same (Table 1)."""
     with told():
+        from mga_wrap.infer.networks import embedded
         from mga_wrap.measure.mask_tables import (
             PAPER_KS,
             MaskRow,
@@ -64,7 +65,7 @@ def mask_accuracy(
         records, failures = measured(pairs, measure, kept=kept)
         if records:
             rows = [MaskRow(**record) for record in records]
-            name = model or f"fsrcnn-m-x{scale}"
+            name = model or embedded(scale)
             title = f"{data.resolve().name} x{scale}, {Path(name).name}: accuracy of the error mask"
             averages = [asdict(row) for row in mask_means(rows)]
             document = {"data": data.resolve().name, "model": name, **asked, "rows": records, "means": averages}

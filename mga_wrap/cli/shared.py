@@ -23,7 +23,7 @@ Scale = Annotated[int | None, typer.Option(help="How many times a side grows: 2,
 ModelName = Annotated[
     str | None,
     typer.Option(
-        "--model", help="A pretrained network or the folder of a saved one.", show_default="fsrcnn-m-x{scale}"
+        "--model", help="A pretrained network or the folder of a saved one.", show_default="the best in the package"
     ),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps ...")]

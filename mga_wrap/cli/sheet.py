@@ -47,6 +47,7 @@ def sheet(
 ) -> None:
     """Draw a figure for each picture: the mask, the refined patches, and crops with PSNR and SSIM."""
     with told():
+        from mga_wrap.infer.networks import embedded
         from mga_wrap.measure.figures import figure
         from mga_wrap.measure.pairs import check_crop, find_pairs, read_pair
         from mga_wrap.measure.sheet import as_html, write_html
@@ -72,7 +73,7 @@ def sheet(
 
         failures = each_picture(pairs, draw, doing="drawing")
         if figures:
-            title = f"{data.resolve().name} x{scale}, {Path(model or f'fsrcnn-m-x{scale}').name}"
+            title = f"{data.resolve().name} x{scale}, {Path(model or embedded(scale)).name}"
             write_html(figures, out, title=title, notes=_NOTES)
             print(out)
     if failures:

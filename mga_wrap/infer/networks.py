@@ -15,7 +15,8 @@ from mga_wrap.errors import ArgumentError
 Model = nn.Module | str | os.PathLike[str]
 """A network lr -> sr, the name of a pretrained one, or the folder of a saved one."""
 
-EMBEDDED_SCALES = (2, 3, 4)
+EMBEDDED = {2: "fsrcnn-m-x2", 3: "fsrcnn-m-x3", 4: "fsrcnn-m-x4"}
+"""The network in the package that is used for a scale where none is named: the best of that scale."""
 
 
 def prepare(model: Model | None = None, *, scale: int | None = None, device: str | torch.device = "auto") -> nn.Module:
@@ -34,7 +35,7 @@ def prepare(model: Model | None = None, *, scale: int | None = None, device: str
     if isinstance(model, nn.Module):
         net = _placed(model, device)
     elif model is None or isinstance(model, str | os.PathLike):
-        name = os.fspath(model) if model is not None else _embedded(scale)
+        name = os.fspath(model) if model is not None else embedded(scale)
         net = _pretrained(name, pick_device(device), _stamp(name))
     else:
         raise ArgumentError(
@@ -47,11 +48,16 @@ def prepare(model: Model | None = None, *, scale: int | None = None, device: str
     return net
 
 
-def _embedded(scale: int | None) -> str:
+def embedded(scale: int | None) -> str:
+    """The name of the network that is used for a scale where none is named.
+
+    Raises:
+        ArgumentError: the package has none of this scale.
+    """
     scale = 4 if scale is None else scale
-    if scale not in EMBEDDED_SCALES:
+    if scale not in EMBEDDED:
         raise ArgumentError(f"got scale={scale}; the networks in the package enlarge by 2, 3 or 4: give a model")
-    return f"fsrcnn-m-x{scale}"
+    return EMBEDDED[scale]
 
 
 @functools.lru_cache(maxsize=4)
