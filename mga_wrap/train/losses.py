@@ -93,6 +93,11 @@ def psnr_loss(image: Tensor, target: Tensor) -> Tensor:
     return (squared + 1e-6).log10().mean()  # 60 dB: a flat crop pulls no harder than that
 
 
+def psnr_rgb_loss(image: Tensor, target: Tensor) -> Tensor:
+    """The mean over crops of log10 of the mean squared error of all channels alike."""
+    return ((image - target).square().mean(dim=(1, 2, 3)) + 1e-6).log10().mean()
+
+
 SHARP_SIDE = 8
 """Side in sr pixels of the squares over which sharpness is averaged: an edge may lie a little beside its place."""
 
@@ -124,6 +129,7 @@ LOSSES: dict[str, Callable[[Outputs], Tensor]] = {
     "coarse_l1": lambda out: F.l1_loss(out.coarse, out.target),
     "coarse_squared": lambda out: squared_error(out.coarse, out.target),
     "coarse_psnr": lambda out: psnr_loss(out.coarse, out.target),
+    "coarse_psnr_rgb": lambda out: psnr_rgb_loss(out.coarse, out.target),
     "coarse_sharpness": lambda out: sharpness_loss(out.coarse, out.target),
     "refined_l1": lambda out: F.l1_loss(out.refined, out.target),
     "refined_squared": lambda out: squared_error(out.refined, out.target),
