@@ -103,11 +103,14 @@ SHARP_SIDE = 8
 
 
 def sharpness(image: Tensor) -> Tensor:
-    """(B, 3, H, W) -> (B, h, w): the mean absolute gradient of luma over overlapping squares of `SHARP_SIDE`."""
+    """(B, 3, H, W) -> (B, h, w): the root mean square gradient of luma over overlapping squares of `SHARP_SIDE`.
+
+    Squares, since the sum of the gradient over an edge is its height, however soft it is.
+    """
     y = luma(image)
-    gradient = y.diff(dim=-2)[..., :-1].abs() + y.diff(dim=-1)[..., :-1, :].abs()
-    side = min(SHARP_SIDE, *gradient.shape[-2:])
-    return F.avg_pool2d(gradient, side, stride=max(1, side // 2)).squeeze(1)
+    squared = y.diff(dim=-2)[..., :-1].square() + y.diff(dim=-1)[..., :-1, :].square()
+    side = min(SHARP_SIDE, *squared.shape[-2:])
+    return (F.avg_pool2d(squared, side, stride=max(1, side // 2)) + 1e-6).sqrt().squeeze(1)
 
 
 def sharpness_loss(image: Tensor, target: Tensor) -> Tensor:
@@ -117,7 +120,7 @@ def sharpness_loss(image: Tensor, target: Tensor) -> Tensor:
     not, a viewer sees it.
     """
     wanted = sharpness(target)
-    return (sharpness(image) - wanted).abs().mean() / (wanted.mean() + 1e-3)
+    return (sharpness(image) - wanted).abs().mean() / wanted.mean()
 
 
 def mask_l1(out: Outputs) -> Tensor:

@@ -91,7 +91,7 @@ STAGE_SETS: dict[str, tuple[Stage, ...]] = {
     "paper": PAPER_STAGES,
     "finetune": FINETUNE_STAGES,
     "finetune-perceptual": (
-        replace(FINETUNE_STAGES[0], losses={"coarse_psnr_rgb": 1, "coarse_sharpness": 1}),
+        replace(FINETUNE_STAGES[0], losses={"coarse_psnr_rgb": 1, "coarse_sharpness": 0.5}),
         *FINETUNE_STAGES[1:],
     ),
     "finetune-all": (

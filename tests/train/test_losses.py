@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from types import SimpleNamespace
 
 import pytest
@@ -9,12 +10,13 @@ import torch
 from networks import build
 from pictures import paper_net
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 import mga_wrap as mga
 from mga_wrap.measure.mask import luma
 from mga_wrap.measure.metrics import LUMA
 from mga_wrap.nets.mask import MaskPredictor
-from mga_wrap.train.losses import LOSSES, Outputs
+from mga_wrap.train.losses import LOSSES, Outputs, sharpness, sharpness_loss
 
 
 class Stub(nn.Module):
@@ -125,6 +127,39 @@ def test_each_loss_teaches_what_it_looks_at(name: str) -> None:
     LOSSES[name](Outputs(net, torch.rand(2, 3, 12, 12), torch.rand(2, 3, 24, 24))).backward()
     taught = {part for part, child in net.named_children() if any(x.grad is not None for x in child.parameters())}
     assert taught == LEARNS[name.split("_")[0]]
+
+
+def ramp(slope: float) -> Tensor:
+    """(1, 3, 24, 24), grey that rises by `slope` a pixel."""
+    return (slope * torch.arange(24)).expand(1, 3, 24, 24)
+
+
+def test_sharpness_by_hand() -> None:
+    """The length of the gradient, however bright the image is; a thousandth where there is none."""
+    torch.testing.assert_close(sharpness(ramp(0.02) + 0.1), torch.full((1, 4, 4), math.hypot(0.02, 0.001)))
+    both = ramp(0.03) + ramp(0.04).mT
+    torch.testing.assert_close(sharpness(both), torch.full((1, 4, 4), math.hypot(0.05, 0.001)))
+    found = losses(Stub(ramp(0.01), ramp(0.02)), ramp(0.02))["coarse_sharpness"]
+    assert found == pytest.approx(1 - math.hypot(0.01, 0.001) / math.hypot(0.02, 0.001), rel=1e-4)
+    assert losses(Stub(ramp(0.02) + 0.3, ramp(0.02)), ramp(0.02))["coarse_sharpness"] == pytest.approx(0, abs=1e-4)
+
+
+def test_a_soft_edge_is_worse_than_one_that_lies_a_little_beside_its_place() -> None:
+    edge = torch.zeros(1, 3, 24, 24)
+    edge[..., 13:] = 1.0
+    beside = edge.roll(1, -1)
+    beside[..., 0] = 0.0
+    soft = F.avg_pool2d(edge, 3, stride=1, padding=1, count_include_pad=False)
+    assert F.l1_loss(soft, edge) < F.l1_loss(beside, edge)
+    assert sharpness_loss(soft, edge) > 0.3
+    assert sharpness_loss(beside, edge) < 1e-5
+
+
+def test_colours_count_alike_by_hand() -> None:
+    red = torch.zeros(2, 3, 4, 4)
+    red[:, 0] = torch.tensor([0.1, 0.2]).view(2, 1, 1)
+    expected = (math.log10(0.01 / 3 + 1e-6) + math.log10(0.04 / 3 + 1e-6)) / 2
+    assert losses(Stub(red, red), torch.zeros(2, 3, 4, 4))["coarse_psnr_rgb"] == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("name", ["dense_l1", "refined_l1"])
