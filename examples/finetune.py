@@ -35,10 +35,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--p", type=int, default=16, help="patch side")
     parser.add_argument("--halo", type=int, default=2, help="ring around each patch")
     parser.add_argument(
-        "--perceptual", action="store_true", help="for a network that was not trained for PSNR: keep its sharpness"
-    )
-    parser.add_argument("--steps", type=int, help="of the coarse stage; the mask has a tenth")
-    parser.add_argument("--batch", type=int, help="crops a step of the coarse stage; the mask has half")
+        "--stages", default="finetune", choices=["finetune", "finetune-all", "finetune-perceptual"],
+        help="finetune leaves the network's own weights as they are",
+    )  # fmt: skip
+    parser.add_argument("--steps", type=int, help="of the last stage before the mask, which has a tenth")
+    parser.add_argument("--batch", type=int, help="crops a step; the mask has half")
     given = parser.parse_args(arguments)
     try:
         net = mga.accelerate(
@@ -54,14 +55,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def stages(given: argparse.Namespace) -> tuple[mga.Stage, ...]:
-    """`FINETUNE_STAGES`, for networks that take longer than PAN perhaps with fewer steps and crops."""
-    known = stage_set("finetune-perceptual" if given.perceptual else "finetune")
-    coarse, mask = known
-    steps, batch = given.steps or coarse.steps, given.batch or coarse.batch
-    changes = {
-        coarse.name: {"steps": steps, "batch": batch},
-        mask.name: {"steps": max(1, steps // 10), "batch": max(1, batch // 2)},
-    }
+    """The stages of the set, for networks that take longer than PAN perhaps with fewer steps and crops."""
+    known = stage_set(given.stages)
+    *_, last, mask = known
+    steps, batch = given.steps or last.steps, given.batch or last.batch
+    changes: dict[str, dict[str, int]] = {stage.name: {"batch": batch} for stage in known}
+    changes[last.name]["steps"] = steps
+    changes[mask.name] = {"steps": max(1, steps // 10), "batch": max(1, batch // 2)}
     return changed(known, changes)
 
 

@@ -139,6 +139,8 @@ LOSSES: dict[str, Callable[[Outputs], Tensor]] = {
     "refined_psnr": lambda out: psnr_loss(out.refined, out.target),
     "dense_l1": lambda out: F.l1_loss(out.dense, out.target),
     "dense_psnr": lambda out: psnr_loss(out.dense, out.target),
+    "dense_psnr_rgb": lambda out: psnr_rgb_loss(out.dense, out.target),
+    "dense_sharpness": lambda out: sharpness_loss(out.dense, out.target),
     "gated_l1": lambda out: F.l1_loss(out.gated, out.target),
     "mask_l1": mask_l1,
 }

@@ -87,16 +87,22 @@ FINETUNE_STAGES: tuple[Stage, ...] = (
 )  # fmt: skip
 """For a trained network in style "continue": the coarse tail, then the mask predictor; its own weights stay."""
 
+_SEEN = {"coarse_psnr_rgb": 1.0, "coarse_sharpness": 0.5}
+
 STAGE_SETS: dict[str, tuple[Stage, ...]] = {
     "paper": PAPER_STAGES,
     "finetune": FINETUNE_STAGES,
-    "finetune-perceptual": (
-        replace(FINETUNE_STAGES[0], losses={"coarse_psnr_rgb": 1, "coarse_sharpness": 0.5}),
+    "finetune-all": (
+        replace(FINETUNE_STAGES[0], steps=1_000),
+        Stage("together", _BOTH, {"coarse_psnr": 1, "dense_psnr": 0.3}, steps=3_000, batch=8, crop=48, lr=2e-4),
         *FINETUNE_STAGES[1:],
     ),
-    "finetune-all": (
-        *FINETUNE_STAGES[:1],
-        Stage("together", _BOTH, {"refined_l1": 1, "coarse_l1": 1}, steps=3_000, batch=8, crop=48, lr=1e-4),
+    "finetune-perceptual": (
+        replace(FINETUNE_STAGES[0], losses=_SEEN, steps=1_000),
+        Stage(
+            "together", _BOTH, {**_SEEN, "dense_psnr_rgb": 0.3, "dense_sharpness": 0.15}, steps=3_000, batch=8, crop=48,
+            lr=2e-4,
+        ),
         *FINETUNE_STAGES[1:],
     ),
     "fsrcnn": (
