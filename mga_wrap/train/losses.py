@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, partial
 
 from torch import Tensor
 from torch.nn import functional as F
@@ -128,20 +128,26 @@ def mask_l1(out: Outputs) -> Tensor:
     return F.l1_loss(out.score, out.true_mask)
 
 
+IMAGES = ("coarse", "refined", "dense")
+"""Of `Outputs`."""
+
+MEASURES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "l1": F.l1_loss,
+    "squared": squared_error,
+    "psnr": psnr_loss,
+    "psnr_rgb": psnr_rgb_loss,
+    "sharpness": sharpness_loss,
+}
+"""How an image differs from the target."""
+
+
+def _of_image(out: Outputs, *, image: str, measure: str) -> Tensor:
+    return MEASURES[measure](getattr(out, image), out.target)
+
+
 LOSSES: dict[str, Callable[[Outputs], Tensor]] = {
-    "coarse_l1": lambda out: F.l1_loss(out.coarse, out.target),
-    "coarse_squared": lambda out: squared_error(out.coarse, out.target),
-    "coarse_psnr": lambda out: psnr_loss(out.coarse, out.target),
-    "coarse_psnr_rgb": lambda out: psnr_rgb_loss(out.coarse, out.target),
-    "coarse_sharpness": lambda out: sharpness_loss(out.coarse, out.target),
-    "refined_l1": lambda out: F.l1_loss(out.refined, out.target),
-    "refined_squared": lambda out: squared_error(out.refined, out.target),
-    "refined_psnr": lambda out: psnr_loss(out.refined, out.target),
-    "dense_l1": lambda out: F.l1_loss(out.dense, out.target),
-    "dense_psnr": lambda out: psnr_loss(out.dense, out.target),
-    "dense_psnr_rgb": lambda out: psnr_rgb_loss(out.dense, out.target),
-    "dense_sharpness": lambda out: sharpness_loss(out.dense, out.target),
+    **{f"{image}_{name}": partial(_of_image, image=image, measure=name) for image in IMAGES for name in MEASURES},
     "gated_l1": lambda out: F.l1_loss(out.gated, out.target),
     "mask_l1": mask_l1,
 }
-"""By name: of the coarse image, of that with every patch refined, of that of `k="dense"`, and of the score."""
+"""Each by its name: of an image, or of the score."""
