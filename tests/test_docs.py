@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 import mga_wrap as mga
 from mga_wrap.cli import app
 from mga_wrap.train.config import Config, Cut, Network, Stages
-from mga_wrap.train.losses import LOSSES
+from mga_wrap.train.losses import IMAGES, LOSSES, MEASURES
 from mga_wrap.train.stages import STAGE_SETS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -184,5 +184,6 @@ def test_every_key_of_a_training_is_explained() -> None:
     for section, kind in sections.items():
         for one in fields(kind):
             assert f"`{section}.{one.name}`" in page or (kind is Cut and f"`{one.name}`" in page), one.name
-    for name in (*(one.name for one in (*fields(Config), *fields(mga.Stage))), *LOSSES, *STAGE_SETS):
+    losses = [*IMAGES, *MEASURES, *(name for name in LOSSES if name.split("_")[0] not in IMAGES)]
+    for name in (*(one.name for one in (*fields(Config), *fields(mga.Stage))), *losses, *STAGE_SETS):
         assert name in sections or f"`{name}`" in page, name
