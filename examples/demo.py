@@ -19,6 +19,7 @@ from rich.table import Table
 
 import mga_wrap as mga
 from mga_wrap.infer import Picture, explain, neediest, read_image, side_by_side, trace_overlay, write_image
+from mga_wrap.infer.networks import embedded
 from mga_wrap.measure import resize_bicubic
 from mga_wrap.nets.mga import Amount, MGATrace
 
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--k", type=float, help="share of the patches to refine, 0 to 1 (the network's own by default)")
     given = parser.parse_args(arguments)
     try:
-        demonstrate(mga.from_pretrained("fsrcnn-m-x4"), image=given.image, out=given.out, k=given.k)
+        demonstrate(mga.from_pretrained(embedded(4)), image=given.image, out=given.out, k=given.k)
     except mga.MGAError as error:
         sys.exit(f"error: {error}")
 

@@ -9,27 +9,54 @@ from pathlib import Path
 import pytest
 
 import mga_wrap as mga
+from mga_wrap.infer.networks import EMBEDDED
 from mga_wrap.measure.evaluate import evaluate, means
+from mga_wrap.nets.mga import Amount
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
+FSRCNN = ("fsrcnn-m-x2", "fsrcnn-m-x3", "fsrcnn-m-x4")
+OURS = ("pan-m-x2", "pan-m-x4", "rfdn-m-x4")
+
+
 def test_every_scale_has_its_weights() -> None:
-    assert mga.list_pretrained() == ("fsrcnn-m-x2", "fsrcnn-m-x3", "fsrcnn-m-x4")
-    for name in mga.list_pretrained():
-        net = mga.from_pretrained(name)
-        assert name.endswith(f"-x{net.scale}")
-        assert (net.p, net.halo, net.recipe["style"], net.training) == (4, 1, "paper", False)
-        assert sum(parameter.numel() for parameter in net.parameters()) == 43_270
+    assert mga.list_pretrained() == (*FSRCNN, *OURS)
+    assert set(EMBEDDED.values()) <= set(mga.list_pretrained())
+    for scale, name in EMBEDDED.items():
+        assert mga.from_pretrained(name).scale == scale
 
 
-VARIANTS = {"B": 0, "D": "dense", "A": "all", "M": 240}
+@pytest.mark.parametrize("name", FSRCNN)
+def test_fsrcnn_is_the_papers(name: str) -> None:
+    net = mga.from_pretrained(name)
+    assert name.endswith(f"-x{net.scale}")
+    assert (net.p, net.halo, net.recipe["style"], net.training) == (4, 1, "paper", False)
+    assert sum(parameter.numel() for parameter in net.parameters()) == 43_270
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_ours_are_whole_networks_of_published_options(name: str) -> None:
+    net = mga.from_pretrained(name)
+    assert name.endswith(f"-x{net.scale}")
+    assert (net.p, net.halo, net.k, net.recipe["style"], net.training) == (16, 2, 0.2, "continue", False)
+    assert net.recipe["backbone"] == {"name": name.split("-")[0], "scale": net.scale}
+
+
+def test_the_weights_take_little_room() -> None:
+    folder = Path(mga.__file__).parent / "weights"
+    assert sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) < 20e6
+
+
+VARIANTS: dict[str, Amount] = {"B": 0, "D": "dense", "A": "all", "M": 240}
 
 
 def table(page: str, name: str) -> dict[tuple[str, ...], list[str]]:
     """The rows of a table in the docs, cells by the first two."""
     text = (ROOT / page).read_text(encoding="utf-8")
-    rows = re.search(rf"<!-- table:{name} -->(.*?)<!-- /table -->", text, re.DOTALL)[1].strip().splitlines()[2:]
+    found = re.search(rf"<!-- table:{name} -->(.*?)<!-- /table -->", text, re.DOTALL)
+    assert found is not None
+    rows = found[1].strip().splitlines()[2:]
     cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
     return {tuple(row[:2]): row[2:] for row in cells}
 
@@ -60,3 +87,33 @@ def test_fsrcnn_is_what_the_table_says(scale: int, data: str, shared: Path) -> N
         )
         paper = papers[str(scale), "FSRCNN", variant, data]
         assert theirs == (float(paper["psnr_db"]), float(paper["ssim"]))
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_ours_are_what_the_table_says(name: str, shared: Path) -> None:
+    net = mga.from_pretrained(name)
+    amounts: dict[str, Amount] = {"B": 0, "M": net.k, "A": "all", "D": "dense"}
+    files = sorted((shared / "data/test/Set5").iterdir())
+    found = dict(zip(amounts, means(evaluate(net, files, scale=net.scale, ks=[*amounts.values()])), strict=True))
+    with (shared / "paper/table07.csv").open(newline="") as file:
+        papers = {(r["scale"], r["network"], r["variant"], r["dataset"]): r for r in csv.DictReader(file)}
+    told = table("docs/weights.md", "ours")
+    for variant, k in amounts.items():
+        amount, ours, *theirs = told[name, variant]
+        assert amount == str(k)
+        assert pair(ours) == (
+            pytest.approx(found[variant].psnr_y, abs=0.006),
+            pytest.approx(found[variant].ssim_y, abs=0.0001),
+        )
+        for cell, data in zip(theirs[::2], ("Set5", "Set14"), strict=True):
+            paper = papers[str(net.scale), name.split("-")[0].upper(), variant, data]
+            assert pair(cell) == (float(paper["psnr_db"]), float(paper["ssim"]))
+
+
+@pytest.mark.parametrize("name", EMBEDDED.values())
+def test_the_readme_tells_how_good_the_networks_are_that_are_used(name: str, shared: Path) -> None:
+    net = mga.from_pretrained(name)
+    files = sorted((shared / "data/test/Set5").iterdir())
+    told = table("README.md", "weights")[name, f"{net.k:g}"]
+    for cell, row in zip(told, means(evaluate(net, files, scale=net.scale, ks=[0, net.k, "dense"])), strict=True):
+        assert pair(cell) == (pytest.approx(row.psnr_y, abs=0.006), pytest.approx(row.ssim_y, abs=0.0001))

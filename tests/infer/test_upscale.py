@@ -246,7 +246,7 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
 @pytest.mark.parametrize(
     ("options", "name"),
-    [({}, "fsrcnn-m-x4"), ({"scale": 3}, "fsrcnn-m-x3"), ({"model": "fsrcnn-m-x2"}, "fsrcnn-m-x2")],
+    [({}, networks.EMBEDDED[4]), ({"scale": 3}, networks.EMBEDDED[3]), ({"model": "fsrcnn-m-x2"}, "fsrcnn-m-x2")],
 )
 def test_the_embedded_network_follows_the_scale_and_is_loaded_once(
     options: dict[str, Any], name: str, loads: list[str]
