@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 FSRCNN = ("fsrcnn-m-x2", "fsrcnn-m-x3", "fsrcnn-m-x4")
-OURS = ("pan-m-x2", "pan-m-x4", "rfdn-m-x4")
+OURS = ("pan-m-x2", "pan-m-x4", "rfdn-m-x2", "rfdn-m-x4")
 
 
 def test_every_scale_has_its_weights() -> None:

@@ -142,7 +142,7 @@ MEASURES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 def _of_image(out: Outputs, *, image: str, measure: str) -> Tensor:
-    return MEASURES[measure](getattr(out, image), out.target)
+    return MEASURES[measure](getattr(out, image).float(), out.target.float())  # bf16 may compute images, not errors
 
 
 LOSSES: dict[str, Callable[[Outputs], Tensor]] = {

@@ -155,6 +155,13 @@ def test_a_soft_edge_is_worse_than_one_that_lies_a_little_beside_its_place() -> 
     assert sharpness_loss(beside, edge) < 1e-5
 
 
+def test_errors_are_float32_where_images_are_not() -> None:
+    """1/512 is below bfloat16's steps at 0.7, and a mean of squares has more digits than it."""
+    found = LOSSES["coarse_squared"](Outputs(Stub(grey(0.7).bfloat16(), grey(0.7)), torch.zeros(1, 3, 2, 2), grey(0.7)))
+    assert found.dtype == torch.float32
+    assert found.item() == pytest.approx(150 * (0.7 - grey(0.7).bfloat16().float().mean().item()) ** 2, rel=1e-3)
+
+
 def test_colours_count_alike_by_hand() -> None:
     red = torch.zeros(2, 3, 4, 4)
     red[:, 0] = torch.tensor([0.1, 0.2]).view(2, 1, 1)
