@@ -49,7 +49,7 @@ class Point:
     fidelity: float
     """PSNR-RGB against the original's output, dB."""
     sharpness: float
-    """Mean absolute gradient of luma over that of the original's output; 1 is as sharp."""
+    """Mean local root mean square gradient of luma over that of the original's output; 1 is as sharp."""
     speedup: float
     """The original's seconds over the accelerated network's."""
 
@@ -134,7 +134,7 @@ def compare(
 
 
 def sharpness(picture: np.ndarray) -> float:
-    """The mean absolute gradient of luma of (H, W, 3) bytes."""
+    """The mean local root mean square gradient of luma of (H, W, 3) bytes, see `losses.sharpness`."""
     rgb = torch.from_numpy(picture).permute(2, 0, 1)[None].float()
     return float(losses.sharpness(rgb).mean())
 

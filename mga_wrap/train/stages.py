@@ -87,7 +87,7 @@ FINETUNE_STAGES: tuple[Stage, ...] = (
 )  # fmt: skip
 """For a trained network in style "continue": the coarse tail, then the mask predictor; its own weights stay."""
 
-_SEEN = {"coarse_psnr_rgb": 1.0, "coarse_sharpness": 0.5}
+_PERCEPTUAL = {"coarse_psnr_rgb": 1.0, "coarse_sharpness": 0.5}
 
 STAGE_SETS: dict[str, tuple[Stage, ...]] = {
     "paper": PAPER_STAGES,
@@ -98,10 +98,10 @@ STAGE_SETS: dict[str, tuple[Stage, ...]] = {
         *FINETUNE_STAGES[1:],
     ),
     "finetune-perceptual": (
-        replace(FINETUNE_STAGES[0], losses=_SEEN, steps=1_000),
+        replace(FINETUNE_STAGES[0], losses=_PERCEPTUAL, steps=1_000),
         Stage(
-            "together", _BOTH, {**_SEEN, "dense_psnr_rgb": 0.3, "dense_sharpness": 0.15}, steps=3_000, batch=8, crop=48,
-            lr=2e-4,
+            "together", _BOTH, {**_PERCEPTUAL, "dense_psnr_rgb": 0.3, "dense_sharpness": 0.15},
+            steps=3_000, batch=8, crop=48, lr=2e-4,
         ),
         *FINETUNE_STAGES[1:],
     ),
