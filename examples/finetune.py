@@ -13,6 +13,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -31,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of HR images; they are reduced")
     parser.add_argument("--val", type=Path, required=True, help="folder of HR images to validate on")
     parser.add_argument("--out", type=Path, required=True, help="folder for the weights, the state and the log")
-    parser.add_argument("--coarse-tail", default="light", help="of the Base-Net: light or copy")
+    parser.add_argument("--coarse-tail", default="light", help="of the Base-Net: light, copy, or its convolutions")
     parser.add_argument("--p", type=int, default=16, help="patch side")
     parser.add_argument("--halo", type=int, default=2, help="ring around each patch")
     parser.add_argument(
@@ -43,8 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     try:
         net = mga.accelerate(
-            load_network(given), split_at=share_or_number(given.split_at), coarse_tail=given.coarse_tail, p=given.p,
-            halo=given.halo, mask={"resolution": "patch"},
+            load_network(given), split_at=share_or_number(given.split_at), p=given.p, halo=given.halo,
+            coarse_tail=number_or_name(given.coarse_tail), mask={"resolution": "patch"},
         )  # fmt: skip
         mga.MGATrainer(
             net, Data(hr=given.data), stages=stages(given), target="original",
@@ -75,6 +76,11 @@ def add_network(parser: argparse.ArgumentParser) -> None:
 def share_or_number(text: str) -> float | int:
     """0.5 is a share, 8 a number of blocks."""
     return float(text) if "." in text else int(text)
+
+
+def number_or_name(text: str) -> Any:  # accelerate says what it expects
+    """12 is a number of convolutions, light a name."""
+    return int(text) if text.isdecimal() else text
 
 
 def load_network(given: argparse.Namespace) -> nn.Module:

@@ -23,7 +23,9 @@ from mga_wrap.nets.mask import MaskPredictor
 from mga_wrap.nets.mga import Amount, Geometry, MGANet, check_amount
 from mga_wrap.spelling import nearest
 
-CoarseTail = Literal["copy", "light"]
+CoarseTail = Literal["copy", "light"] | int
+DEEPEST = 64
+"""Convolutions of a light tail: more are a mistake."""
 BASE_SHARE = {"continue": 0.5, "paper": 0.75}
 """Share of the blocks that split_at="auto" leaves to the Base-Net."""
 MASK_OPTIONS = ("dynamic", "map_channels", "resolution")
@@ -58,9 +60,10 @@ def accelerate(
             field of the Refine-Net, so that refined patches are the original's.
         style: "continue" for a trained network: the Refine-Net is the rest of it with its own weights, and k="dense"
             is the original bit for bit. "paper" for the published layout, which has to be trained.
-        coarse_tail: "copy": the Base-Net ends in a copy of the network's tail. "light": in two convolutions and a
-            PixelShuffle, for networks whose tail costs much; it gives a bilinear image until it is fitted
-            (`fit_coarse_tail`) or trained.
+        coarse_tail: "copy": the Base-Net ends in a copy of the network's tail. "light": in a few convolutions at the
+            feature's resolution and a PixelShuffle, for networks whose tail costs much; it gives a bilinear image
+            until it is fitted (`fit_coarse_tail`) or trained. It takes at most half of the MACs of the network's own
+            tail. A number: a light tail of so many convolutions before its last, whatever they cost.
         mask: options of `MaskPredictor`: dynamic, map_channels, resolution.
         example: (B, 3, H, W), an image that the network takes, if it does not take (1, 3, 32, 24).
 
@@ -73,15 +76,12 @@ def accelerate(
     """
     if not isinstance(style, str) or style not in PATCH:
         raise ArgumentError(f"got style={style!r}; expected 'continue' or 'paper'")
-    tails = ("copy", "light") if style == "continue" else ("copy",)
-    if not isinstance(coarse_tail, str) or coarse_tail not in tails:
-        raise ArgumentError(
-            f"got coarse_tail={coarse_tail!r}; in style {style!r} expected {' or '.join(map(repr, tails))}"
-        )
     for option in mask or ():
         if option not in MASK_OPTIONS:
             raise ArgumentError(f"mask: got {nearest(option, MASK_OPTIONS)}")
-    wanted = _Wanted(split_at, check_amount(k), patch_side(p, style), halo, style, coarse_tail, dict(mask or {}))
+    wanted = _Wanted(
+        split_at, check_amount(k), patch_side(p, style), halo, style, _check_tail(coarse_tail, style), dict(mask or {})
+    )
     try:  # torch.fx's own tracer first: its graph holds for every size, and can be exported so
         net = _accelerate(model, find_chain(model, example=example, sized=False), wanted)
     except CutError:
@@ -89,6 +89,18 @@ def accelerate(
             raise
         net = _accelerate(model, find_chain(model, example=example, sized=True), wanted)
     return net.train(model.training)
+
+
+def _check_tail(tail: CoarseTail, style: Style) -> CoarseTail:
+    if style == "continue":
+        if tail in ("copy", "light") or (type(tail) is int and 1 <= tail <= DEEPEST):
+            return tail
+        expected = f"'copy', 'light', or a number of convolutions from 1 to {DEEPEST}"
+    else:
+        if tail == "copy":
+            return tail
+        expected = "'copy'"
+    raise ArgumentError(f"got coarse_tail={tail!r}; in style {style!r} expected {expected}")
 
 
 @dataclass(frozen=True)
@@ -188,8 +200,9 @@ def _split(model: nn.Module, chain: Chain, count: int, wanted: _Wanted) -> tuple
         reach, why = anatomy.reach_after(count), anatomy.inexact_after(count)
     halo = halo_of(wanted.halo, p=wanted.p, style="continue", crosses=crosses, reach=reach, why=why)
     light = None
-    if wanted.coarse_tail == "light":
-        light = tail_of(chain, count, crosses).to(chain.example)
+    if wanted.coarse_tail != "copy":
+        depth = None if wanted.coarse_tail == "light" else wanted.coarse_tail
+        light = tail_of(chain, count, crosses, depth=depth).to(chain.example)
     return split_continue(chain, count, crosses, halo=halo, light=light), halo
 
 

@@ -30,6 +30,7 @@ def image(height: int, width: int, *, channels: int = 3, batch: int = 1) -> Tens
 
 # Arguments out of range --------------------------------------------------------------------------------------------
 
+TAIL_EXPECTED = "in style 'continue' expected 'copy', 'light', or a number of convolutions from 1 to 64"
 K_EXPECTED = r'expected an int >= 0, a float in \(0, 1\], "base", "all" or "dense"'
 
 
@@ -50,7 +51,12 @@ K_EXPECTED = r'expected an int >= 0, a float in \(0, 1\], "base", "all" or "dens
     ({"halo": 1.0}, "got halo=1.0; expected a whole number of pixels, at least 0"),
     ({"halo": False}, "got halo=False; expected a whole number of pixels, at least 0"),
     ({"style": "fast"}, "got style='fast'; expected 'continue' or 'paper'"),
-    ({"coarse_tail": "none"}, "got coarse_tail='none'; in style 'continue' expected 'copy' or 'light'"),
+    ({"coarse_tail": "none"}, f"got coarse_tail='none'; {TAIL_EXPECTED}"),
+    ({"coarse_tail": 0}, f"got coarse_tail=0; {TAIL_EXPECTED}"),
+    ({"coarse_tail": 65}, f"got coarse_tail=65; {TAIL_EXPECTED}"),
+    ({"coarse_tail": True}, f"got coarse_tail=True; {TAIL_EXPECTED}"),
+    ({"coarse_tail": 2.0}, f"got coarse_tail=2.0; {TAIL_EXPECTED}"),
+    ({"coarse_tail": 2, "style": "paper"}, "got coarse_tail=2; in style 'paper' expected 'copy'"),
     ({"split_at": 0.0}, rf"got the share split_at=0.0; expected a float between 0 and 1; .*4 blocks: {BODY}"),
     ({"split_at": 1.0}, rf"got the share split_at=1.0; expected a float between 0 and 1; .*4 blocks: {BODY}"),
     ({"split_at": float("nan")}, "got the share split_at=nan; expected a float between 0 and 1"),

@@ -27,7 +27,7 @@ def run(*words: object) -> Result:
 
 def test_a_backbone_is_cut_timed_and_written(tmp_path: Path) -> None:
     torch.save(create_backbone("fsrcnn", scale=3).state_dict(), tmp_path / "w.pth")
-    cut = ("--split-at", "body.1", "--coarse-tail", "light", "--p", 8, "--halo", "1")
+    cut = ("--split-at", "body.1", "--coarse-tail", "2", "--p", 8, "--halo", "1")
     files = [f"--{kind}={tmp_path / 'new' / f'a.{kind}'}" for kind in ("csv", "json", "markdown")]
     words = ("--backbone", "fsrcnn", "--scale", 3, "--checkpoint", tmp_path / "w.pth", "--share", 0.3, "--share", 1)
     result = run(*words, *cut, *QUICK, *files)
@@ -55,7 +55,9 @@ def test_options_reach_the_cut(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("mga_wrap.measure.benchmark.bench", instead)
     for split, halo in (("2", "5"), ("0.5", "exact"), ("body.1", "5")):
-        run("--backbone", "fsrcnn", "--split-at", split, "--p", 8, "--halo", halo, *QUICK)
+        tail = "2" if split == "2" else "light"
+        run("--backbone", "fsrcnn", "--split-at", split, "--coarse-tail", tail, "--p", 8, "--halo", halo, *QUICK)
+    assert [net.recipe["coarse_tail"] for net in seen] == [2, "light", "light"]
     assert [net.recipe["split_at"] for net in seen] == ["body.1"] * 3
     assert [(net.p, net.scale) for net in seen] == [(8, 4)] * 3
     assert [net.halo for net in seen] == [5, 3, 5]  # FSRCNN looks 3 pixels far behind body.1

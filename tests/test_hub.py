@@ -51,7 +51,7 @@ def edit(folder: Path, change: Callable[[dict], None]) -> None:
 
 @pytest.mark.parametrize(("name", "scale", "style", "options"), [
     ("fsrcnn", 2, "paper", {}), ("fsrcnn", 3, "continue", {"p": 8, "halo": 3, "split_at": 1, "k": "all"}),
-    ("fsrcnn", 4, "paper", {"k": 0}), ("pan", 3, "paper", {"k": 0.1}),
+    ("fsrcnn", 4, "paper", {"k": 0}), ("pan", 3, "paper", {"k": 0.1}), ("fsrcnn", 2, "continue", {"coarse_tail": 3}),
 ])  # fmt: skip
 def test_a_round_trip_is_bit_for_bit(
     name: str, scale: int, style: str, options: dict[str, object], tmp_path: Path

@@ -30,7 +30,9 @@ def bench(
     split_at: Annotated[
         str | None, typer.Option(help="Blocks in the Base-Net (8), a share of them (0.25) or the last one's name.")
     ] = None,
-    coarse_tail: Annotated[str | None, typer.Option(help="copy or light.", show_default="copy")] = None,
+    coarse_tail: Annotated[
+        str | None, typer.Option(help="copy, light, or a number of convolutions.", show_default="copy")
+    ] = None,
     p: Annotated[int | None, typer.Option(help="Patch side.", show_default="16")] = None,
     halo: Annotated[str | None, typer.Option(help="Ring around a patch, or exact.", show_default="2")] = None,
     checkpoint: Annotated[Path | None, typer.Option(help="Weights of the backbone: .pth or .safetensors.")] = None,
@@ -61,7 +63,8 @@ def bench(
         from mga_wrap.measure.benchmark import SHARES
         from mga_wrap.measure.benchmark import bench as measure
 
-        options = {"split_at": _split_at(split_at), "coarse_tail": coarse_tail, "p": p, "halo": _halo(halo)}
+        tail = _number_or_name(coarse_tail)
+        options = {"split_at": _split_at(split_at), "coarse_tail": tail, "p": p, "halo": _halo(halo)}
         cut: dict[str, object] = {name: value for name, value in options.items() if value is not None}
         net, original = _networks(model, backbone, scale, checkpoint, cut, device)
         pixels, wanted = _size(size), check_dtype(dtype)
@@ -131,6 +134,10 @@ def _split_at(text: str | None) -> str | int | float | None:
         return float(text)
     except ValueError:
         return text
+
+
+def _number_or_name(text: str | None) -> str | int | None:
+    return int(text) if text is not None and re.fullmatch(r"\d+", text) else text
 
 
 def _halo(text: str | None) -> str | int | None:

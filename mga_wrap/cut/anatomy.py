@@ -15,7 +15,7 @@ from mga_wrap.cut.crossing import CHANNELS, Crossing, Interface, crossing_nodes,
 from mga_wrap.cut.reach import Inexact, reaches
 from mga_wrap.cut.trace import descendants, fact
 from mga_wrap.errors import CutError
-from mga_wrap.nets.light import LightTail
+from mga_wrap.nets.light import LightTail, depth_within
 from mga_wrap.nets.mask import MaskPredictor
 
 
@@ -181,13 +181,22 @@ def describe(chain: Chain) -> Anatomy:
     )
 
 
-def tail_of(chain: Chain, count: int, crosses: Interface) -> LightTail:
-    """A light coarse tail after `count` blocks, for at most `LIGHT` of the MACs of the network's own."""
+def tail_of(chain: Chain, count: int, crosses: Interface, *, depth: int | None = None) -> LightTail:
+    """A light coarse tail after `count` blocks, for at most `LIGHT` of the MACs of the network's own.
+
+    Args:
+        chain: the network.
+        count: blocks in the Base-Net.
+        crosses: what crosses the cut.
+        depth: as many convolutions as this, whatever they cost.
+    """
     channels = feature_channels(chain, count, crosses)
-    own = sum(fact(node).macs for node in descendants([chain.blocks[-1].end]) if node.op != "output")
     batch, image_channels, height, width = chain.example.shape
-    budget = LIGHT * own * crosses.stride**2 / (batch * height * width)
-    return LightTail(channels, image_channels, scale=chain.scale, zoom=crosses.zoom, budget=budget)
+    if depth is None:
+        own = sum(fact(node).macs for node in descendants([chain.blocks[-1].end]) if node.op != "output")
+        budget = LIGHT * own * crosses.stride**2 / (batch * height * width)
+        depth = depth_within(budget, channels, image_channels, zoom=crosses.zoom)
+    return LightTail(channels, image_channels, scale=chain.scale, zoom=crosses.zoom, depth=depth)
 
 
 def _weights(module: nn.Module) -> int:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 DEPTH = 6
-"""Most 3x3 convolutions before the last: each one more brings less."""
+"""Most 3x3 convolutions before the last, unless told otherwise: each one more brings less, and costs time and steps."""
 
 
 class LightTail(nn.Module):
@@ -22,18 +22,16 @@ class LightTail(nn.Module):
         image_channels: of lr and sr.
         scale: sides of sr over sides of lr.
         zoom: sides of sr over sides of the feature.
-        budget: MACs a pixel of the feature that the tail may take. It has as many convolutions as fit, at most
-            `DEPTH`; where not even one fits, it has one of half the channels.
+        depth: convolutions before the last; 0: one, of half the channels.
     """
 
-    def __init__(self, channels: int, image_channels: int, *, scale: int, zoom: int, budget: float = 0) -> None:
+    def __init__(self, channels: int, image_channels: int, *, scale: int, zoom: int, depth: int = 0) -> None:
         super().__init__()
         self.scale, self.zoom = scale, zoom
         out = image_channels * zoom**2
-        fitting = min(int((budget - 9 * 2 * channels * out) // (9 * channels**2)), DEPTH)
-        hidden = channels if fitting > 0 else max(1, channels // 2)
+        hidden = channels if depth else max(1, channels // 2)
         self.first = nn.Conv2d(channels, hidden, 3, padding=1)
-        self.more = nn.ModuleList([nn.Conv2d(hidden, hidden, 3, padding=1) for _ in range(fitting - 1)])
+        self.more = nn.ModuleList([nn.Conv2d(hidden, hidden, 3, padding=1) for _ in range(depth - 1)])
         self.last = nn.Conv2d(channels + hidden, out, 3, padding=1)
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]
@@ -50,3 +48,9 @@ class LightTail(nn.Module):
         for conv in self.more:
             x = x + F.leaky_relu(conv(x), 0.1)
         return torch.cat([feature, x], dim=1)
+
+
+def depth_within(budget: float, channels: int, image_channels: int, *, zoom: int) -> int:
+    """The `depth` of a light tail that takes at most `budget` MACs a pixel of the feature, and at most `DEPTH`."""
+    last = 9 * 2 * channels * image_channels * zoom**2
+    return max(0, min(int((budget - last) // (9 * channels**2)), DEPTH))

@@ -45,7 +45,7 @@ class Cut:
     p: int | None = None
     halo: int | Literal["exact"] | None = None
     style: Literal["continue", "paper"] = "continue"
-    coarse_tail: Literal["copy", "light"] = "copy"
+    coarse_tail: Literal["copy", "light"] | int = "copy"
     mask: dict[str, Any] = field(default_factory=dict)
 
 

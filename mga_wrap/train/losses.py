@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cached_property, partial
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -99,7 +100,7 @@ def psnr_rgb_loss(image: Tensor, target: Tensor) -> Tensor:
 
 
 SHARP_SIDE = 8
-"""Side in sr pixels of the squares over which sharpness is averaged: an edge may lie a little beside its place."""
+"""Side in pixels of the squares over which sharpness is averaged: an edge may lie a little beside its place."""
 
 
 def sharpness(image: Tensor) -> Tensor:
@@ -108,19 +109,35 @@ def sharpness(image: Tensor) -> Tensor:
     Squares, since the sum of the gradient over an edge is its height, however soft it is.
     """
     y = luma(image)
-    squared = y.diff(dim=-2)[..., :-1].square() + y.diff(dim=-1)[..., :-1, :].square()
-    side = min(SHARP_SIDE, *squared.shape[-2:])
-    return (F.avg_pool2d(squared, side, stride=max(1, side // 2)) + 1e-6).sqrt().squeeze(1)
+    return _local(y.diff(dim=-2)[..., :-1].square() + y.diff(dim=-1)[..., :-1, :].square())
 
 
 def sharpness_loss(image: Tensor, target: Tensor) -> Tensor:
     """How far each place is from being as sharp as the target, over how sharp the target is.
 
     Errors of pixels alone are smallest for a mean of all that might be there, which is soft. Beside patches that are
-    not, a viewer sees it.
+    not, a viewer sees it. Differences across and down count each for themselves, of pixels and of means of 2 x 2: a
+    pattern of single pixels is as steep as a line, but in both directions, and gone in the means.
     """
-    wanted = sharpness(target)
-    return (sharpness(image) - wanted).abs().mean() / wanted.mean()
+    errors = []
+    y, wanted = luma(image), luma(target)
+    for step in (1, 2):
+        for dim in (-1, -2):
+            local = _local(_rise(wanted, step, dim).square())
+            errors.append((_local(_rise(y, step, dim).square()) - local).abs().mean() / local.mean())
+        y, wanted = (F.avg_pool2d(x, 2, stride=1) for x in (y, wanted))
+    return torch.stack(errors).mean()
+
+
+def _rise(y: Tensor, step: int, dim: int) -> Tensor:
+    length = y.shape[dim] - step
+    return y.narrow(dim, step, length) - y.narrow(dim, 0, length)
+
+
+def _local(squared: Tensor) -> Tensor:
+    """(B, 1, H, W) -> (B, h, w): the root mean over squares that overlap by half; a thousandth where there is none."""
+    side = min(SHARP_SIDE, *squared.shape[-2:])
+    return (F.avg_pool2d(squared, side, stride=max(1, side // 2)) + 1e-6).sqrt().squeeze(1)
 
 
 def mask_l1(out: Outputs) -> Tensor:

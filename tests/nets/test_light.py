@@ -9,7 +9,7 @@ from sized_networks import build_sized
 from torch.nn import functional as F
 
 import mga_wrap as mga
-from mga_wrap.nets.light import LightTail
+from mga_wrap.nets.light import LightTail, depth_within
 
 CONV, LAST = 9 * 8 * 8, 9 * 16 * 12
 """MACs a pixel of a tail's convolutions for 8 channels and a zoom of 2."""
@@ -26,13 +26,20 @@ def test_it_starts_as_a_bilinear_image(scale: int, zoom: int, feature: tuple[int
     (0, 4, 1), (CONV + LAST - 1, 4, 1), (CONV + LAST, 8, 1), (3 * CONV + LAST, 8, 3), (1e9, 8, 6),
 ])  # fmt: skip
 def test_it_has_as_many_convolutions_as_its_budget_pays_for(budget: float, hidden: int, convolutions: int) -> None:
-    tail = LightTail(8, 3, scale=2, zoom=2, budget=budget)
+    tail = LightTail(8, 3, scale=2, zoom=2, depth=depth_within(budget, 8, 3, zoom=2))
     assert tail.first.out_channels == hidden
     assert 1 + len(tail.more) == convolutions
     weights = sum(weight.numel() for weight in tail.parameters() if weight.ndim == 4)
     assert hidden == 4 or weights <= budget
     torch.nn.init.normal_(tail.last.weight)
     assert tail(torch.rand(1, 8, 5, 6), torch.rand(1, 3, 5, 6)).shape == (1, 3, 10, 12)
+
+
+@pytest.mark.parametrize("depth", [1, 9])
+def test_a_number_is_its_depth_whatever_it_costs(depth: int) -> None:
+    net = mga.accelerate(build("LongSkip", 2), coarse_tail=depth)
+    assert (net.base.coarse_tail.first.out_channels, len(net.base.coarse_tail.more)) == (8, depth - 1)
+    assert net.recipe["coarse_tail"] == depth
 
 
 @pytest.mark.parametrize(

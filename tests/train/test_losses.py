@@ -140,19 +140,28 @@ def test_sharpness_by_hand() -> None:
     both = ramp(0.03) + ramp(0.04).mT
     torch.testing.assert_close(sharpness(both), torch.full((1, 4, 4), math.hypot(0.05, 0.001)))
     found = losses(Stub(ramp(0.01), ramp(0.02)), ramp(0.02))["coarse_sharpness"]
-    assert found == pytest.approx(1 - math.hypot(0.01, 0.001) / math.hypot(0.02, 0.001), rel=1e-4)
+    full, half = (1 - math.hypot(slope, 0.001) / math.hypot(2 * slope, 0.001) for slope in (0.01, 0.02))
+    assert found == pytest.approx((full + half) / 4, rel=1e-4)  # across; down there is nothing to find
     assert losses(Stub(ramp(0.02) + 0.3, ramp(0.02)), ramp(0.02))["coarse_sharpness"] == pytest.approx(0, abs=1e-4)
 
 
 def test_a_soft_edge_is_worse_than_one_that_lies_a_little_beside_its_place() -> None:
     edge = torch.zeros(1, 3, 24, 24)
-    edge[..., 13:] = 1.0
+    edge[..., 15:] = 1.0
     beside = edge.roll(1, -1)
     beside[..., 0] = 0.0
     soft = F.avg_pool2d(edge, 3, stride=1, padding=1, count_include_pad=False)
     assert F.l1_loss(soft, edge) < F.l1_loss(beside, edge)
-    assert sharpness_loss(soft, edge) > 0.3
-    assert sharpness_loss(beside, edge) < 1e-5
+    assert sharpness_loss(soft, edge) > 0.15
+    assert sharpness_loss(beside, edge) < 1e-4
+
+
+def test_a_pattern_of_pixels_is_no_line() -> None:
+    """As steep as the lines at full size, but in both directions, and gone at half size."""
+    lines = (torch.arange(24) // 2 % 2).float().expand(1, 3, 24, 24) * 0.2
+    pixels = (torch.arange(24)[:, None] + torch.arange(24)).remainder(2).expand(1, 3, 24, 24) * 0.1
+    torch.testing.assert_close(sharpness(pixels), sharpness(lines), rtol=0.1, atol=0)
+    assert sharpness_loss(pixels, lines) > 0.9 * sharpness_loss(torch.zeros_like(lines), lines)
 
 
 def test_errors_are_float32_where_images_are_not() -> None:
