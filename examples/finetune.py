@@ -36,8 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--p", type=int, default=16, help="patch side")
     parser.add_argument("--halo", type=int, default=2, help="ring around each patch")
     parser.add_argument(
-        "--stages", default="finetune", choices=["finetune", "finetune-all", "finetune-perceptual"],
-        help="finetune leaves the network's own weights as they are",
+        "--stages", default="finetune",
+        choices=["finetune", "finetune-all", "finetune-perceptual", "finetune-perceptual-all"],
+        help="without -all the network's own weights stay as they are",
     )  # fmt: skip
     parser.add_argument("--steps", type=int, help="of the last stage before the mask, which has a tenth")
     parser.add_argument("--batch", type=int, help="crops a step; the mask has half")

@@ -87,7 +87,8 @@ FINETUNE_STAGES: tuple[Stage, ...] = (
 )  # fmt: skip
 """For a trained network in style "continue": the coarse tail, then the mask predictor; its own weights stay."""
 
-_PERCEPTUAL = {"coarse_psnr_rgb": 1.0, "coarse_sharpness": 0.5}
+_PERCEPTUAL = {"coarse_psnr_rgb": 1.0, "coarse_sharpness": 0.3}
+_COARSE_PERCEPTUAL = replace(FINETUNE_STAGES[0], losses=_PERCEPTUAL)
 
 STAGE_SETS: dict[str, tuple[Stage, ...]] = {
     "paper": PAPER_STAGES,
@@ -97,19 +98,19 @@ STAGE_SETS: dict[str, tuple[Stage, ...]] = {
         Stage("together", _BOTH, {"coarse_psnr": 1, "dense_psnr": 0.3}, steps=3_000, batch=8, crop=48, lr=2e-4),
         *FINETUNE_STAGES[1:],
     ),
-    "finetune-perceptual": (
-        replace(FINETUNE_STAGES[0], losses=_PERCEPTUAL, steps=1_000),
+    "finetune-perceptual": (_COARSE_PERCEPTUAL, *FINETUNE_STAGES[1:]),
+    "finetune-perceptual-all": (
+        replace(_COARSE_PERCEPTUAL, steps=1_000),
         Stage(
-            "together", _BOTH, {**_PERCEPTUAL, "dense_psnr_rgb": 0.3, "dense_sharpness": 0.15},
+            "together", _BOTH, {**_PERCEPTUAL, "dense_psnr_rgb": 0.3, "dense_sharpness": 0.1},
             steps=3_000, batch=8, crop=48, lr=2e-4,
         ),
         *FINETUNE_STAGES[1:],
     ),
     "fsrcnn": (
-        Stage("restore", _BOTH, {"refined_l1": 10, "coarse_l1": 1}, steps=24_000, batch=16, crop=16, lr=3e-3),
-        Stage("polish", _BOTH, {"refined_squared": 10, "coarse_squared": 1}, steps=16_000, batch=16, crop=16, lr=2e-3),
-        Stage("balance", _BOTH, {"refined_squared": 1, "coarse_squared": 1}, steps=6_000, batch=4, crop=48, lr=1e-3),
-        Stage("psnr", _BOTH, {"refined_psnr": 0.5, "coarse_psnr": 0.5}, steps=2_400, batch=4, crop=48, lr=7e-4),
+        Stage(
+            "restore", _BOTH, {"refined_psnr": 0.8, "coarse_psnr": 0.2}, steps=40_000, batch=4, crop=48, lr=2e-3
+        ),
         Stage("mask", ("mask",), {"mask_l1": 10}, steps=1_200, batch=8, crop=32, lr=2e-3),
     ),
     "scratch": (

@@ -43,5 +43,6 @@ def test_bfloat16_costs_pan_a_thousandth_of_a_decibel(
     assert -0.001 < loss(model, pairs) < 0.003
 
 
-def test_bfloat16_costs_the_network_in_the_package_a_hundredth(pairs: list[tuple[np.ndarray, np.ndarray]]) -> None:
-    assert 0 < loss(prepare("fsrcnn-m-x4", device="cpu"), pairs) < 0.02
+def test_bfloat16_costs_the_network_in_the_package_hundredths(pairs: list[tuple[np.ndarray, np.ndarray]]) -> None:
+    """Mostly by the rounding of its weights: no skip leads the image around them."""
+    assert 0 < loss(prepare("fsrcnn-m-x4", device="cpu"), pairs) < 0.04
