@@ -62,8 +62,9 @@ def accelerate(
             is the original bit for bit. "paper" for the published layout, which has to be trained.
         coarse_tail: "copy": the Base-Net ends in a copy of the network's tail. "light": in a few convolutions at the
             feature's resolution and a PixelShuffle, for networks whose tail costs much; it gives a bilinear image
-            until it is fitted (`fit_coarse_tail`) or trained. It takes at most half of the MACs of the network's own
-            tail. A number: a light tail of so many convolutions before its last, whatever they cost.
+            until it is fitted (`fit_coarse_tail`) or trained. It has up to six convolutions before its last, for at
+            most half of the MACs of the network's own tail; where not even one fits, a narrow one. A number: as
+            many as that, whatever they cost.
         mask: options of `MaskPredictor`: dynamic, map_channels, resolution.
         example: (B, 3, H, W), an image that the network takes, if it does not take (1, 3, 32, 24).
 

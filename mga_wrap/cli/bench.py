@@ -137,6 +137,7 @@ def _split_at(text: str | None) -> str | int | float | None:
 
 
 def _number_or_name(text: str | None) -> str | int | None:
+    """12 is a number of convolutions, anything else a name."""
     return int(text) if text is not None and re.fullmatch(r"\d+", text) else text
 
 

@@ -106,7 +106,8 @@ SHARP_SIDE = 8
 def sharpness(image: Tensor) -> Tensor:
     """(B, 3, H, W) -> (B, h, w): the root mean square gradient of luma over overlapping squares of `SHARP_SIDE`.
 
-    Squares, since the sum of the gradient over an edge is its height, however soft it is.
+    Squares, since the sum of the gradient over an edge is its height, however soft it is. A figure to tell how sharp an
+    image is (`examples/front.py`); what is learned from is `sharpness_loss`.
     """
     y = luma(image)
     return _local(y.diff(dim=-2)[..., :-1].square() + y.diff(dim=-1)[..., :-1, :].square())
@@ -123,13 +124,14 @@ def sharpness_loss(image: Tensor, target: Tensor) -> Tensor:
     y, wanted = luma(image), luma(target)
     for step in (1, 2):
         for dim in (-1, -2):
-            local = _local(_rise(wanted, step, dim).square())
-            errors.append((_local(_rise(y, step, dim).square()) - local).abs().mean() / local.mean())
+            local = _local(_difference(wanted, step, dim).square())
+            errors.append((_local(_difference(y, step, dim).square()) - local).abs().mean() / local.mean())
         y, wanted = (F.avg_pool2d(x, 2, stride=1) for x in (y, wanted))
     return torch.stack(errors).mean()
 
 
-def _rise(y: Tensor, step: int, dim: int) -> Tensor:
+def _difference(y: Tensor, step: int, dim: int) -> Tensor:
+    """Of pixels that are `step` apart along `dim`."""
     length = y.shape[dim] - step
     return y.narrow(dim, step, length) - y.narrow(dim, 0, length)
 

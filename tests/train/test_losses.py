@@ -152,8 +152,8 @@ def test_a_soft_edge_is_worse_than_one_that_lies_a_little_beside_its_place() -> 
     beside[..., 0] = 0.0
     soft = F.avg_pool2d(edge, 3, stride=1, padding=1, count_include_pad=False)
     assert F.l1_loss(soft, edge) < F.l1_loss(beside, edge)
-    assert sharpness_loss(soft, edge) > 0.15
-    assert sharpness_loss(beside, edge) < 1e-4
+    assert sharpness_loss(soft, edge) > 0.15  # down there is nothing to find: half of the mean is 0
+    assert sharpness_loss(beside, edge) < 1e-5
 
 
 def test_a_pattern_of_pixels_is_no_line() -> None:
