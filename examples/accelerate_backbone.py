@@ -17,7 +17,7 @@ from pathlib import Path
 from accelerate_rcan import add_options, walk_through
 
 import mga_wrap as mga
-from mga_wrap.checkpoints import load_weights
+from mga_wrap.backbones.weights import load_weights
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

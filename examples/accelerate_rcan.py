@@ -21,9 +21,9 @@ from torch import nn
 
 import mga_wrap as mga
 from mga_wrap.backbones.rcan import RCAN
-from mga_wrap.checkpoints import load_weights
-from mga_wrap.measure import bench
-from mga_wrap.measure.bench_report import tables, verdict
+from mga_wrap.backbones.weights import load_weights
+from mga_wrap.bench import bench
+from mga_wrap.bench.report import tables, verdict
 
 HERE = Path(__file__).resolve().parent
 
@@ -39,9 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add_options(parser)
     given = parser.parse_args(arguments)
     try:
-        model = RCAN(
-            scale=given.scale, n_resgroups=given.groups, n_resblocks=given.blocks, rgb_range=given.rgb_range
-        )  # fmt: skip
+        model = RCAN(scale=given.scale, n_resgroups=given.groups, n_resblocks=given.blocks, rgb_range=given.rgb_range)
         if given.weights is not None:
             load_weights(model, given.weights)
         walk_through(model, given)

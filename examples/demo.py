@@ -18,10 +18,11 @@ from rich.console import Console
 from rich.table import Table
 
 import mga_wrap as mga
-from mga_wrap.infer import Picture, explain, neediest, read_image, side_by_side, trace_overlay, write_image
+from mga_wrap.figures.overlays import neediest, side_by_side, trace_overlay
+from mga_wrap.infer import explain
 from mga_wrap.infer.networks import embedded
-from mga_wrap.measure import resize_bicubic
 from mga_wrap.nets.mga import Amount, MGATrace
+from mga_wrap.pictures import Picture, read_image, resize_bicubic, write_image
 
 HERE = Path(__file__).resolve().parent
 CROP = (160, 240)  # height and width of the part that is shown enlarged, pixels

@@ -19,7 +19,7 @@ from torch import nn
 
 import mga_wrap as mga
 from mga_wrap.backbones.rfdn import RFDN
-from mga_wrap.checkpoints import load_weights
+from mga_wrap.backbones.weights import load_weights
 from mga_wrap.train.data import Data
 from mga_wrap.train.stages import changed, stage_set
 from mga_wrap.train.validate import Validation
@@ -36,22 +36,31 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--p", type=int, default=16, help="patch side")
     parser.add_argument("--halo", type=int, default=2, help="ring around each patch")
     parser.add_argument(
-        "--stages", default="finetune",
+        "--stages",
+        default="finetune",
         choices=["finetune", "finetune-all", "finetune-perceptual", "finetune-perceptual-all"],
         help="without -all the network's own weights stay as they are",
-    )  # fmt: skip
+    )
     parser.add_argument("--steps", type=int, help="of the last stage before the mask, which has a tenth")
     parser.add_argument("--batch", type=int, help="crops a step; the mask has half")
     given = parser.parse_args(arguments)
     try:
         net = mga.accelerate(
-            load_network(given), split_at=share_or_number(given.split_at), p=given.p, halo=given.halo,
-            coarse_tail=number_or_name(given.coarse_tail), mask={"resolution": "patch"},
-        )  # fmt: skip
+            load_network(given),
+            split_at=share_or_number(given.split_at),
+            p=given.p,
+            halo=given.halo,
+            coarse_tail=number_or_name(given.coarse_tail),
+            mask={"resolution": "patch"},
+        )
         mga.MGATrainer(
-            net, Data(hr=given.data), stages=stages(given), target="original",
-            output_dir=given.out, validation=Validation(given.val, images=6, k=(0, 0.1, 0.2)),
-        ).fit()  # fmt: skip
+            net,
+            Data(hr=given.data),
+            stages=stages(given),
+            target="original",
+            output_dir=given.out,
+            validation=Validation(given.val, images=6, k=(0, 0.1, 0.2)),
+        ).fit()
     except mga.MGAError as error:
         sys.exit(f"error: {error}")
 
@@ -94,9 +103,9 @@ def load_network(given: argparse.Namespace) -> nn.Module:
     if given.weights is None:
         raise mga.ArgumentError(f"got {given.network} without weights; expected --weights FILE")
     # The checkpoint of RFDN's authors has four blocks and sees values in 0..255.
-    model = mga.create_backbone("pan", scale=4) if given.network == "pan" else RFDN(
-        scale=4, num_modules=4, rgb_range=255
-    )  # fmt: skip
+    model = (
+        mga.create_backbone("pan", scale=4) if given.network == "pan" else RFDN(scale=4, num_modules=4, rgb_range=255)
+    )
     load_weights(model, given.weights)
     return model.eval()
 

@@ -25,11 +25,12 @@ from rich.table import Table
 from torch import nn
 
 import mga_wrap as mga
+from mga_wrap.bench import bench
 from mga_wrap.files import whole_file
 from mga_wrap.infer import enlarge
 from mga_wrap.infer.engine import DType
-from mga_wrap.measure import bench, psnr
-from mga_wrap.measure.pairs import Pair, as_bytes, find_pairs, read_pair
+from mga_wrap.pictures import psnr
+from mga_wrap.pictures.pairs import Pair, as_bytes, find_pairs, read_pair
 from mga_wrap.train import losses
 
 
@@ -88,9 +89,17 @@ def measure(given: argparse.Namespace) -> Iterator[Point]:
         for halo in given.halo:
             net = in_patches(trained, model, p=p, halo=halo)
             timed = bench(
-                net, model, size=(width, height), shares=shares[1:], dtype=given.dtype, threads=1, clock="processor",
-                repeats=given.repeats, peers=False, memory=False,
-            )  # fmt: skip
+                net,
+                model,
+                size=(width, height),
+                shares=shares[1:],
+                dtype=given.dtype,
+                threads=1,
+                clock="processor",
+                repeats=given.repeats,
+                peers=False,
+                memory=False,
+            )
             # The coarse image alone, then a row a share; the first two are the original's.
             speedups = [1 / row.over_best for row in timed.rows[2:]]
             for folder in given.data:

@@ -12,21 +12,20 @@ from torch import Tensor, nn
 
 from mga_wrap.backbones.registry import describe_backbone
 from mga_wrap.cut.anatomy import Anatomy, describe, tail_of
-from mga_wrap.cut.chain import Chain, find_chain
 from mga_wrap.cut.crossing import Interface, interface
 from mga_wrap.cut.graphs import Split
-from mga_wrap.cut.split import split_continue, split_paper
-from mga_wrap.cut.trace import first_line
+from mga_wrap.cut.split import split_paper, split_pretrained
 from mga_wrap.cut.windows import PATCH, Halo, Style, halo_of, patch_side
-from mga_wrap.errors import ArgumentError, CutError, MGAError
+from mga_wrap.errors import ArgumentError, CutError, MGAError, nearest
+from mga_wrap.graph.chain import Chain, find_chain
+from mga_wrap.graph.trace import first_line
 from mga_wrap.nets.mask import MaskPredictor
 from mga_wrap.nets.mga import Amount, Geometry, MGANet, check_amount
-from mga_wrap.spelling import nearest
 
 CoarseTail = Literal["copy", "light"] | int
 DEEPEST = 64
 """Convolutions of a light tail: more are a mistake."""
-BASE_SHARE = {"continue": 0.5, "paper": 0.75}
+BASE_SHARE = {"pretrained": 0.5, "paper": 0.75}
 """Share of the blocks that split_at="auto" leaves to the Base-Net."""
 MASK_OPTIONS = ("dynamic", "map_channels", "resolution")
 _PADS_NOTHING = Interface((), stride=1, zoom=1)
@@ -40,7 +39,7 @@ def accelerate(
     k: Amount = 0.25,
     p: int | None = None,
     halo: Halo | None = None,
-    style: Style = "continue",
+    style: Style = "pretrained",
     coarse_tail: CoarseTail = "copy",
     mask: Mapping[str, Any] | None = None,
     example: Tensor | None = None,
@@ -58,7 +57,7 @@ def accelerate(
         halo: ring of feature pixels around each patch that the Refine-Net also sees; 2, or 1 in style "paper"; more
             where the network works in windows, of which p + 2 * halo has to be a multiple. "exact": the receptive
             field of the Refine-Net, so that refined patches are the original's.
-        style: "continue" for a trained network: the Refine-Net is the rest of it with its own weights, and k="dense"
+        style: "pretrained" for a trained network: the Refine-Net is the rest of it with its own weights, and k="dense"
             is the original bit for bit. "paper" for the published layout, which has to be trained.
         coarse_tail: "copy": the Base-Net ends in a copy of the network's tail. "light": in a few convolutions at the
             feature's resolution and a PixelShuffle, for networks whose tail costs much; it gives a bilinear image
@@ -76,7 +75,7 @@ def accelerate(
         CutError: the network has no chain of blocks, or cannot be cut there; the message says what was found.
     """
     if not isinstance(style, str) or style not in PATCH:
-        raise ArgumentError(f"got style={style!r}; expected 'continue' or 'paper'")
+        raise ArgumentError(f"got style={style!r}; expected 'pretrained' or 'paper'")
     for option in mask or ():
         if option not in MASK_OPTIONS:
             raise ArgumentError(f"mask: got {nearest(option, MASK_OPTIONS)}")
@@ -93,7 +92,7 @@ def accelerate(
 
 
 def _check_tail(tail: CoarseTail, style: Style) -> CoarseTail:
-    if style == "continue":
+    if style == "pretrained":
         if tail in ("copy", "light") or (type(tail) is int and 1 <= tail <= DEEPEST):
             return tail
         expected = f"'copy', 'light', or a number of convolutions from 1 to {DEEPEST}"
@@ -127,15 +126,26 @@ def _accelerate(model: nn.Module, chain: Chain, wanted: _Wanted) -> MGANet:
             split, halo = _split(model, chain, count, wanted)
         mask = MaskPredictor(_channels(split, chain), p=p, **wanted.mask).to(chain.example)  # its dtype, device
     geometry = Geometry(
-        scale=chain.scale, channels=chain.example.shape[1], p=p, halo=halo,
-        border="shift" if style == "continue" else "zero", halos=split.halos, ratios=split.ratios, zoom=split.zoom,
+        scale=chain.scale,
+        channels=chain.example.shape[1],
+        p=p,
+        halo=halo,
+        border="shift" if style == "pretrained" else "zero",
+        halos=split.halos,
+        ratios=split.ratios,
+        zoom=split.zoom,
         trim=split.trim,
-    )  # fmt: skip
+    )
     recipe = {
-        "backbone": describe_backbone(model), "split_at": chain.blocks[count - 1].name, "k": wanted.k, "p": p,
-        "halo": halo, "style": style, "coarse_tail": wanted.coarse_tail,
+        "backbone": describe_backbone(model),
+        "split_at": chain.blocks[count - 1].name,
+        "k": wanted.k,
+        "p": p,
+        "halo": halo,
+        "style": style,
+        "coarse_tail": wanted.coarse_tail,
         **({"mask": wanted.mask} if wanted.mask else {}),
-    }  # fmt: skip
+    }
     net = MGANet(split.base, mask, split.refine, geometry=geometry, k=wanted.k, recipe=recipe)
     _check(net, chain, style)
     return net
@@ -199,12 +209,12 @@ def _split(model: nn.Module, chain: Chain, count: int, wanted: _Wanted) -> tuple
     if wanted.halo == "exact":
         anatomy = describe(chain)
         reach, why = anatomy.reach_after(count), anatomy.inexact_after(count)
-    halo = halo_of(wanted.halo, p=wanted.p, style="continue", crosses=crosses, reach=reach, why=why)
+    halo = halo_of(wanted.halo, p=wanted.p, style="pretrained", crosses=crosses, reach=reach, why=why)
     light = None
     if wanted.coarse_tail != "copy":
         depth = None if wanted.coarse_tail == "light" else wanted.coarse_tail
         light = tail_of(chain, count, crosses, depth=depth).to(chain.example)
-    return split_continue(chain, count, crosses, halo=halo, light=light), halo
+    return split_pretrained(chain, count, crosses, halo=halo, light=light), halo
 
 
 def _channels(split: Split, chain: Chain) -> int:
@@ -234,7 +244,7 @@ def _check(net: MGANet, chain: Chain, style: Style) -> None:
                 f"the cut network returns {tuple(patched.shape)} for an image of {tuple(lr.shape)}, the original "
                 f"{tuple(expected.shape)}; expected the same. Cut at another block, or give an example of another size."
             )
-        if style == "continue" and not lr.is_meta:
+        if style == "pretrained" and not lr.is_meta:
             if not torch.equal(dense, expected):
                 raise CutError(
                     "the cut network does not return what the original does, by up to "

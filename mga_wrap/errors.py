@@ -12,6 +12,11 @@ MGAError                   catch this one to catch them all
 A message says what was got, what was expected and what to do next.
 """
 
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
 
 class MGAError(Exception):
     """The parent of every error raised by mga_wrap."""
@@ -35,3 +40,17 @@ class ImageError(MGAError):
 
 class TrainingError(MGAError):
     """A training cannot go on; the message names the step and the images, the last good state is kept."""
+
+
+def nearest(name: object, known: Iterable[str]) -> str:
+    """The name with what was expected and the known name nearest to it, for the end of an error message."""
+    known = list(known)
+    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return f"{name!r}; expected one of {', '.join(known)}{hint}"
+
+
+def one_line(error: BaseException, *, limit: int = 300) -> str:
+    """What an error of another library says, for a sentence of ours: its first line that is not empty."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[0] if lines else type(error).__name__).rstrip(".")[:limit]

@@ -8,14 +8,14 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from networks import FSRCNN, LongSkip, Residual, build
-from refused_networks import DDBPN, OneImageOnly, UNet
 from torch import Tensor, nn
 from torch.nn import functional as F
+from toys.plain import FSRCNN, LongSkip, Residual, build
+from toys.refused import DDBPN, OneImageOnly, UNet
 
 import mga_wrap as mga
 from mga_wrap.api import blocks_in_base
-from mga_wrap.cut.chain import find_chain
+from mga_wrap.graph.chain import find_chain
 
 BODY = "body.0, body.1, body.2, body.3"
 
@@ -30,37 +30,40 @@ def image(height: int, width: int, *, channels: int = 3, batch: int = 1) -> Tens
 
 # Arguments out of range --------------------------------------------------------------------------------------------
 
-TAIL_EXPECTED = "in style 'continue' expected 'copy', 'light', or a number of convolutions from 1 to 64"
+TAIL_EXPECTED = "in style 'pretrained' expected 'copy', 'light', or a number of convolutions from 1 to 64"
 K_EXPECTED = r'expected an int >= 0, a float in \(0, 1\], "base", "all" or "dense"'
 
 
-@pytest.mark.parametrize(("arguments", "text"), [
-    ({"k": -1}, f"got k=-1; {K_EXPECTED}"),
-    ({"k": 1.5}, rf"got the share k=1.5; {K_EXPECTED} \(for a number of patches give an int\)"),
-    ({"k": -0.5}, f"got the share k=-0.5; {K_EXPECTED}"),
-    ({"k": float("nan")}, f"got the share k=nan; {K_EXPECTED}"),
-    ({"k": True}, f"got k=True; {K_EXPECTED}"),
-    ({"k": "most"}, f"got k='most'; {K_EXPECTED}"),
-    ({"k": None}, f"got k=None; {K_EXPECTED}"),
-    ({"p": 0}, "got p=0; expected a whole number of pixels, at least 1"),
-    ({"p": -4}, "got p=-4; expected a whole number of pixels, at least 1"),
-    ({"p": 4.0}, "got p=4.0; expected a whole number of pixels, at least 1"),
-    ({"p": True}, "got p=True; expected a whole number of pixels, at least 1"),
-    ({"p": "4"}, "got p='4'; expected a whole number of pixels, at least 1"),
-    ({"halo": -1}, "got halo=-1; expected a whole number of pixels, at least 0"),
-    ({"halo": 1.0}, "got halo=1.0; expected a whole number of pixels, at least 0"),
-    ({"halo": False}, "got halo=False; expected a whole number of pixels, at least 0"),
-    ({"style": "fast"}, "got style='fast'; expected 'continue' or 'paper'"),
-    ({"coarse_tail": "none"}, f"got coarse_tail='none'; {TAIL_EXPECTED}"),
-    ({"coarse_tail": 0}, f"got coarse_tail=0; {TAIL_EXPECTED}"),
-    ({"coarse_tail": 65}, f"got coarse_tail=65; {TAIL_EXPECTED}"),
-    ({"coarse_tail": True}, f"got coarse_tail=True; {TAIL_EXPECTED}"),
-    ({"coarse_tail": 2.0}, f"got coarse_tail=2.0; {TAIL_EXPECTED}"),
-    ({"coarse_tail": 2, "style": "paper"}, "got coarse_tail=2; in style 'paper' expected 'copy'"),
-    ({"split_at": 0.0}, rf"got the share split_at=0.0; expected a float between 0 and 1; .*4 blocks: {BODY}"),
-    ({"split_at": 1.0}, rf"got the share split_at=1.0; expected a float between 0 and 1; .*4 blocks: {BODY}"),
-    ({"split_at": float("nan")}, "got the share split_at=nan; expected a float between 0 and 1"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"k": -1}, f"got k=-1; {K_EXPECTED}"),
+        ({"k": 1.5}, rf"got the share k=1.5; {K_EXPECTED} \(for a number of patches give an int\)"),
+        ({"k": -0.5}, f"got the share k=-0.5; {K_EXPECTED}"),
+        ({"k": float("nan")}, f"got the share k=nan; {K_EXPECTED}"),
+        ({"k": True}, f"got k=True; {K_EXPECTED}"),
+        ({"k": "most"}, f"got k='most'; {K_EXPECTED}"),
+        ({"k": None}, f"got k=None; {K_EXPECTED}"),
+        ({"p": 0}, "got p=0; expected a whole number of pixels, at least 1"),
+        ({"p": -4}, "got p=-4; expected a whole number of pixels, at least 1"),
+        ({"p": 4.0}, "got p=4.0; expected a whole number of pixels, at least 1"),
+        ({"p": True}, "got p=True; expected a whole number of pixels, at least 1"),
+        ({"p": "4"}, "got p='4'; expected a whole number of pixels, at least 1"),
+        ({"halo": -1}, "got halo=-1; expected a whole number of pixels, at least 0"),
+        ({"halo": 1.0}, "got halo=1.0; expected a whole number of pixels, at least 0"),
+        ({"halo": False}, "got halo=False; expected a whole number of pixels, at least 0"),
+        ({"style": "fast"}, "got style='fast'; expected 'pretrained' or 'paper'"),
+        ({"coarse_tail": "none"}, f"got coarse_tail='none'; {TAIL_EXPECTED}"),
+        ({"coarse_tail": 0}, f"got coarse_tail=0; {TAIL_EXPECTED}"),
+        ({"coarse_tail": 65}, f"got coarse_tail=65; {TAIL_EXPECTED}"),
+        ({"coarse_tail": True}, f"got coarse_tail=True; {TAIL_EXPECTED}"),
+        ({"coarse_tail": 2.0}, f"got coarse_tail=2.0; {TAIL_EXPECTED}"),
+        ({"coarse_tail": 2, "style": "paper"}, "got coarse_tail=2; in style 'paper' expected 'copy'"),
+        ({"split_at": 0.0}, rf"got the share split_at=0.0; expected a float between 0 and 1; .*4 blocks: {BODY}"),
+        ({"split_at": 1.0}, rf"got the share split_at=1.0; expected a float between 0 and 1; .*4 blocks: {BODY}"),
+        ({"split_at": float("nan")}, "got the share split_at=nan; expected a float between 0 and 1"),
+    ],
+)
 def test_an_argument_out_of_range_says_what_was_got_and_what_was_expected(
     arguments: dict[str, object], text: str
 ) -> None:
@@ -71,15 +74,21 @@ def test_an_argument_out_of_range_says_what_was_got_and_what_was_expected(
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
-@pytest.mark.parametrize(("split_at", "text"), [
-    ("body.9", rf"got split_at='body.9'; expected one of the blocks but the last; the network has 4 blocks: {BODY}"),
-    ("body.3", r"got split_at='body.3'; expected one of the blocks but the last"),
-    ("", r"got split_at=''; expected one of the blocks"),
-    (0, rf"got split_at=0; expected a number from 1 to 3; the network has 4 blocks: {BODY}"),
-    (-1, r"got split_at=-1; expected a number from 1 to 3"),
-    (4, r"got split_at=4; expected a number from 1 to 3"),
-    (True, r"got split_at=True; expected a number from 1 to 3"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("split_at", "text"),
+    [
+        (
+            "body.9",
+            rf"got split_at='body.9'; expected one of the blocks but the last; the network has 4 blocks: {BODY}",
+        ),
+        ("body.3", r"got split_at='body.3'; expected one of the blocks but the last"),
+        ("", r"got split_at=''; expected one of the blocks"),
+        (0, rf"got split_at=0; expected a number from 1 to 3; the network has 4 blocks: {BODY}"),
+        (-1, r"got split_at=-1; expected a number from 1 to 3"),
+        (4, r"got split_at=4; expected a number from 1 to 3"),
+        (True, r"got split_at=True; expected a number from 1 to 3"),
+    ],
+)
 def test_an_unknown_place_lists_the_blocks(split_at: str | int, text: str) -> None:
     with pytest.raises(mga.CutError, match=text):
         mga.accelerate(toy(), split_at=split_at)
@@ -112,19 +121,31 @@ def test_forward_refuses_a_grey_batch() -> None:
 # Where the cut falls -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("split_at", "style", "count"), [
-    ("auto", "continue", 2), ("auto", "paper", 3), ("body.0", "continue", 1), ("body.2", "continue", 3),
-    (1, "continue", 1), (3, "paper", 3), (0.5, "continue", 2), (0.01, "continue", 1), (0.99, "paper", 3),
-    (0.3, "continue", 1), (0.7, "continue", 3),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("split_at", "style", "count"),
+    [
+        ("auto", "pretrained", 2),
+        ("auto", "paper", 3),
+        ("body.0", "pretrained", 1),
+        ("body.2", "pretrained", 3),
+        (1, "pretrained", 1),
+        (3, "paper", 3),
+        (0.5, "pretrained", 2),
+        (0.01, "pretrained", 1),
+        (0.99, "paper", 3),
+        (0.3, "pretrained", 1),
+        (0.7, "pretrained", 3),
+    ],
+)
 def test_split_at_by_name_number_and_share(split_at: str | int | float, style: str, count: int) -> None:
     assert blocks_in_base(find_chain(toy()), split_at, style) == count
     net = mga.accelerate(toy(), split_at=split_at, style=style)
     assert net.recipe["split_at"] == f"body.{count - 1}"
     for part, blocks in ((net.base, range(count)), (net.refine, range(count, 4))):
         assert {name.split(".")[1] for name, _ in part.named_parameters() if name.startswith("body.")} == {
-            *map(str, blocks), "4",
-        }  # fmt: skip
+            *map(str, blocks),
+            "4",
+        }
 
 
 def test_the_defaults_of_each_style() -> None:
@@ -135,10 +156,15 @@ def test_the_defaults_of_each_style() -> None:
     assert mga.accelerate(toy(), p=1, halo=0).geometry.p == 1
 
 
-@pytest.mark.parametrize("style", ["continue", "paper"])
-@pytest.mark.parametrize(("name", "dtype"), [
-    ("LongSkip", torch.float64), ("LongSkip", torch.bfloat16), ("PAN", torch.float64),
-])  # fmt: skip
+@pytest.mark.parametrize("style", ["pretrained", "paper"])
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [
+        ("LongSkip", torch.float64),
+        ("LongSkip", torch.bfloat16),
+        ("PAN", torch.float64),
+    ],
+)
 def test_mode_and_dtype_are_the_models(name: str, style: str, dtype: torch.dtype) -> None:
     model = build(name, 2).to(dtype)
     for training in (True, False):
@@ -148,7 +174,7 @@ def test_mode_and_dtype_are_the_models(name: str, style: str, dtype: torch.dtype
     assert net(image(9, 7).to(dtype), k=2).dtype == dtype
 
 
-@pytest.mark.parametrize("style", ["continue", "paper"])
+@pytest.mark.parametrize("style", ["pretrained", "paper"])
 def test_the_device_is_the_models(style: str) -> None:
     """The only second device that every machine has holds no values, so nothing is compared there."""
     net = mga.accelerate(build("FSRCNN", 2).to("meta"), style=style)
@@ -228,27 +254,39 @@ def scripted() -> nn.Module:
         return torch.jit.script(toy())
 
 
-@pytest.mark.parametrize(("make", "text"), [
-    (lambda: nn.Linear(24, 24), "Linear has no chain of body blocks: found the modules none. Expected a head, at "),
-    (lambda: nn.Linear(2, 2), r"Linear fails on an image of \(1, 3, 32, 24\): .* give such an image: example="),
-    (lambda: nn.Conv2d(3, 3, 3, padding=1), "Conv2d has no chain of body blocks"),
-    (nn.Identity, "Identity has no parameters; expected a trained super-resolution network"),
-    (lambda: nn.Upsample(scale_factor=2), "Upsample has no parameters"),
-    (lambda: F.relu, "got a function; expected an nn.Module that turns lr into sr"),
-    (UNet, r"UNet has no chain of body blocks: found the modules enc1, enc2, enc3, .*U-Nets"),
-    (DDBPN, r"DDBPN cannot be cut after 1 of the blocks .*up-and-down networks"),
-    (lambda: OneImageOnly(2), "OneImageOnly fails on a batch of two images .* expected a network that takes batches"),
-    (lambda: TwoOutputs(2), r"TwoOutputs returns a tuple of 2; expected one image .*Wrap it in a module that"),
-    (lambda: SecondInput(2), r"SecondInput fails on an image of \(1, 3, 32, 24\): .*noise"),
-    (lambda: OtherChannels(2), r"turns \(1, 3, 32, 24\) into \(1, 1, 64, 48\); expected .* same batch and channels"),
-    (lambda: OneAndAHalf(2), r"turns \(1, 3, 32, 24\) into \(1, 3, 48, 36\); expected .* by one whole number"),
-    (lambda: Shrinks(2), r"turns \(1, 3, 32, 24\) into \(1, 3, 16, 12\); expected"),
-    (lambda: FSRCNN(scale=2, channels=1), r"fails on an image of \(1, 3, 32, 24\): .*another number of channels"),
-    (scripted, "got a scripted module.*give the module it was made from"),
-    (lambda: torch.compile(toy()), r"got a OptimizedModule; give the network inside it: accelerate\(model._orig_mod"),
-    (lambda: nn.DataParallel(toy()), r"got a DataParallel; give the network inside it: accelerate\(model.module"),
-    (lambda: OldWeightNorm(2), r"OldWeightNorm cannot be copied .*remove_weight_norm"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda: nn.Linear(24, 24), "Linear has no chain of body blocks: found the modules none. Expected a head, at "),
+        (lambda: nn.Linear(2, 2), r"Linear fails on an image of \(1, 3, 32, 24\): .* give such an image: example="),
+        (lambda: nn.Conv2d(3, 3, 3, padding=1), "Conv2d has no chain of body blocks"),
+        (nn.Identity, "Identity has no parameters; expected a trained super-resolution network"),
+        (lambda: nn.Upsample(scale_factor=2), "Upsample has no parameters"),
+        (lambda: F.relu, "got a function; expected an nn.Module that turns lr into sr"),
+        (UNet, r"UNet has no chain of body blocks: found the modules enc1, enc2, enc3, .*U-Nets"),
+        (DDBPN, r"DDBPN cannot be cut after 1 of the blocks .*up-and-down networks"),
+        (
+            lambda: OneImageOnly(2),
+            "OneImageOnly fails on a batch of two images .* expected a network that takes batches",
+        ),
+        (lambda: TwoOutputs(2), r"TwoOutputs returns a tuple of 2; expected one image .*Wrap it in a module that"),
+        (lambda: SecondInput(2), r"SecondInput fails on an image of \(1, 3, 32, 24\): .*noise"),
+        (
+            lambda: OtherChannels(2),
+            r"turns \(1, 3, 32, 24\) into \(1, 1, 64, 48\); expected .* same batch and channels",
+        ),
+        (lambda: OneAndAHalf(2), r"turns \(1, 3, 32, 24\) into \(1, 3, 48, 36\); expected .* by one whole number"),
+        (lambda: Shrinks(2), r"turns \(1, 3, 32, 24\) into \(1, 3, 16, 12\); expected"),
+        (lambda: FSRCNN(scale=2, channels=1), r"fails on an image of \(1, 3, 32, 24\): .*another number of channels"),
+        (scripted, "got a scripted module.*give the module it was made from"),
+        (
+            lambda: torch.compile(toy()),
+            r"got a OptimizedModule; give the network inside it: accelerate\(model._orig_mod",
+        ),
+        (lambda: nn.DataParallel(toy()), r"got a DataParallel; give the network inside it: accelerate\(model.module"),
+        (lambda: OldWeightNorm(2), r"OldWeightNorm cannot be copied .*remove_weight_norm"),
+    ],
+)
 def test_what_is_no_network_to_cut_says_why_and_stays_as_it_was(make: Callable[[], nn.Module], text: str) -> None:
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -297,14 +335,14 @@ def test_modules_that_hold_or_are_compiled_in_place_are_fine(wrap: Callable[[nn.
         assert torch.equal(mga.accelerate(wrap(model))(lr, k="dense"), expected)
 
 
-@pytest.mark.parametrize("style", ["continue", "paper"])
+@pytest.mark.parametrize("style", ["pretrained", "paper"])
 def test_a_network_of_one_channel_with_an_example(style: str) -> None:
     model = FSRCNN(scale=3, channels=1).eval()
     net = mga.accelerate(model, example=image(32, 24, channels=1), style=style)
     lr = image(13, 21, channels=1, batch=2)
     with torch.no_grad():
         assert net(lr, k=4).shape == (2, 1, 39, 63)
-        if style == "continue":
+        if style == "pretrained":
             assert torch.equal(net(lr, k="dense"), model(lr))
     assert "x3" in str(mga.inspect(model, example=image(32, 24, channels=1)))
 
@@ -314,21 +352,27 @@ def test_macs_of_a_network_of_one_channel() -> None:
     assert net.macs(20, 20, k=0)["total"] > 0
 
 
-@pytest.mark.parametrize(("shape", "text"), [
-    ((1, 4, 20, 20), r"LongSkip fails on an image of \(1, 4, 20, 20\): .*example=torch.rand\(1, 3, 64, 64\)"),
-    ((20, 20), r"LongSkip fails on an image of \(20, 20\): .*example=torch.rand\(1, 3, 64, 64\)"),
-    ((3, 20, 20), r"expected one image \(B, 3, s\*H, s\*W\) for an lr of \(3, 20, 20\)"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("shape", "text"),
+    [
+        ((1, 4, 20, 20), r"LongSkip fails on an image of \(1, 4, 20, 20\): .*example=torch.rand\(1, 3, 64, 64\)"),
+        ((20, 20), r"LongSkip fails on an image of \(20, 20\): .*example=torch.rand\(1, 3, 64, 64\)"),
+        ((3, 20, 20), r"expected one image \(B, 3, s\*H, s\*W\) for an lr of \(3, 20, 20\)"),
+    ],
+)
 def test_an_example_that_the_network_does_not_take(shape: tuple[int, ...], text: str) -> None:
     with pytest.raises(mga.CutError, match=text):
         mga.inspect(toy(), example=torch.rand(shape))
 
 
-@pytest.mark.parametrize(("how", "text"), [
-    ({"split_at": None}, "got split_at=None; expected a number from 1 to 3"),
-    ({"style": ["paper"]}, r"got style=\['paper'\]; expected 'continue' or 'paper'"),
-    ({"example": "photo.png"}, r"got example of type str; expected a tensor \(B, 3, H, W\)"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("how", "text"),
+    [
+        ({"split_at": None}, "got split_at=None; expected a number from 1 to 3"),
+        ({"style": ["paper"]}, r"got style=\['paper'\]; expected 'pretrained' or 'paper'"),
+        ({"example": "photo.png"}, r"got example of type str; expected a tensor \(B, 3, H, W\)"),
+    ],
+)
 def test_arguments_of_another_type(how: dict[str, object], text: str) -> None:
     with pytest.raises(mga.MGAError, match=text):
         mga.accelerate(toy(), **how)

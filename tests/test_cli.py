@@ -95,8 +95,10 @@ def test_files_and_folders_are_taken_together(saved: Path, photo: Path, tmp_path
         f"{name}_x2{end}.png" for name in ("a", "b", "photo") for end in ("", "_mask")
     ]
     assert [line.split(":")[0].split(" -> ")[0] for line in result.stdout.splitlines()] == [
-        str(photo), str(tmp_path / "more" / "a.png"), str(tmp_path / "more" / "b.png"),
-    ]  # fmt: skip
+        str(photo),
+        str(tmp_path / "more" / "a.png"),
+        str(tmp_path / "more" / "b.png"),
+    ]
 
 
 @pytest.mark.parametrize("mode", ["L", "LA", "RGBA", "1", "P", "CMYK", "I;16"])
@@ -221,9 +223,14 @@ def test_a_senseless_command_line_does_nothing_and_exits_with_2(
     link = tmp_path / "link.png"
     link.symlink_to(photo)
     names = {
-        "photo": photo, "other": save(tmp_path / "elsewhere" / "photo.png"), "more": save(tmp_path / "in" / "more.png"),
-        "clash": save(tmp_path / "in" / "photo_x2.png"), "link": link, "folder": photo.parent, "out": tmp_path / "out",
-    }  # fmt: skip
+        "photo": photo,
+        "other": save(tmp_path / "elsewhere" / "photo.png"),
+        "more": save(tmp_path / "in" / "more.png"),
+        "clash": save(tmp_path / "in" / "photo_x2.png"),
+        "link": link,
+        "folder": photo.parent,
+        "out": tmp_path / "out",
+    }
     before = {file: file.read_bytes() for file in tmp_path.rglob("*.png")}
     result = run("upscale", "--model", saved, *(word.format(**names) for word in words))
     assert result.exit_code == 2

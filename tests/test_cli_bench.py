@@ -53,7 +53,7 @@ def test_options_reach_the_cut(monkeypatch: pytest.MonkeyPatch) -> None:
         seen.append(net)
         raise SystemExit
 
-    monkeypatch.setattr("mga_wrap.measure.benchmark.bench", instead)
+    monkeypatch.setattr("mga_wrap.bench.benchmark.bench", instead)
     for split, halo in (("2", "5"), ("0.5", "exact"), ("body.1", "5")):
         tail = "2" if split == "2" else "light"
         run("--backbone", "fsrcnn", "--split-at", split, "--coarse-tail", tail, "--p", 8, "--halo", halo, *QUICK)

@@ -20,9 +20,9 @@ from typer.testing import CliRunner
 
 import mga_wrap as mga
 from mga_wrap.cli import app
-from mga_wrap.train.config import Config, Cut, Network, Stages
 from mga_wrap.train.losses import IMAGES, LOSSES, MEASURES
 from mga_wrap.train.stages import STAGE_SETS
+from mga_wrap.train.yaml_config import Config, Cut, Network, Stages
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

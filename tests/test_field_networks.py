@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from field_networks import CARN, FIELD, RLFN
-from networks import build
+from toys.plain import build
+from toys.published import CARN, FIELD, RLFN
 
 import mga_wrap as mga
 
@@ -50,7 +50,7 @@ def test_a_cascade_that_grows_runs_in_the_base_net_too() -> None:
 
 def test_a_cascade_in_style_paper_is_refused_where_it_cannot_be_sliced() -> None:
     assert mga.accelerate(CARN(2), style="paper", split_at=2) is not None
-    with pytest.raises(mga.CutError, match=r"fusion .* goes into .*, not into a convolution; .*use style='continue'"):
+    with pytest.raises(mga.CutError, match=r"fusion .* goes into .*, not into a convolution; .*use style='pretrained'"):
         mga.accelerate(CARN(2), style="paper", split_at=1)
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from networks import build
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from toys.plain import build
 
 import mga_wrap as mga
 from mga_wrap import hub
@@ -49,10 +49,16 @@ def edit(folder: Path, change: Callable[[dict], None]) -> None:
     (folder / "config.json").write_text(json.dumps(config))
 
 
-@pytest.mark.parametrize(("name", "scale", "style", "options"), [
-    ("fsrcnn", 2, "paper", {}), ("fsrcnn", 3, "continue", {"p": 8, "halo": 3, "split_at": 1, "k": "all"}),
-    ("fsrcnn", 4, "paper", {"k": 0}), ("pan", 3, "paper", {"k": 0.1}), ("fsrcnn", 2, "continue", {"coarse_tail": 3}),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "scale", "style", "options"),
+    [
+        ("fsrcnn", 2, "paper", {}),
+        ("fsrcnn", 3, "pretrained", {"p": 8, "halo": 3, "split_at": 1, "k": "all"}),
+        ("fsrcnn", 4, "paper", {"k": 0}),
+        ("pan", 3, "paper", {"k": 0.1}),
+        ("fsrcnn", 2, "pretrained", {"coarse_tail": 3}),
+    ],
+)
 def test_a_round_trip_is_bit_for_bit(
     name: str, scale: int, style: str, options: dict[str, object], tmp_path: Path
 ) -> None:
@@ -70,7 +76,7 @@ def test_a_round_trip_is_bit_for_bit(
 
 
 @pytest.mark.parametrize("name", ["LongSkip", "TiedBlocks"])
-@pytest.mark.parametrize("style", ["continue", "paper"])
+@pytest.mark.parametrize("style", ["pretrained", "paper"])
 def test_a_network_of_the_users_needs_its_code(name: str, style: str, tmp_path: Path) -> None:
     net = shaken(mga.accelerate(build(name, 2), p=4, style=style)).eval()
     net.save_pretrained(tmp_path)
@@ -211,34 +217,49 @@ def without(*names: str) -> Callable[[Path], None]:
     return lambda folder: edit(folder, lambda values: [values.pop(name) for name in names])
 
 
-@pytest.mark.parametrize(("damage", "text"), [
-    (drop("config.json"), r"config.json cannot be read \(.*No such file.*expected the file that save_pretrained wrote"),
-    (drop("model.safetensors"), r"model.safetensors cannot be read \(.*it is missing, truncated or no safetensors"),
-    (truncate, r"model.safetensors cannot be read \(.*truncated"),
-    (overwrite("model.safetensors", b""), r"model.safetensors cannot be read"),
-    (overwrite("model.safetensors", b"PK\x03\x04 a pickle"), r"model.safetensors cannot be read"),
-    (other_weights, r"model.safetensors holds the weights of another network: .*base.head.0.weight"),
-    (fewer_weights, r"model.safetensors holds the weights of another network: .*mask.conv1.weight"),
-    (overwrite("config.json", b""), r"config.json cannot be read"),
-    (overwrite("config.json", b"{'a': 1}"), r"config.json cannot be read"),
-    (overwrite("config.json", b"\xff\xfe\x00"), r"config.json cannot be read"),
-    (overwrite("config.json", b"[1]"), r"config.json has no format_version; expected the file that save_pretrained"),
-    (overwrite("config.json", b"{}"), r"config.json has no format_version"),
-    (without("format_version"), r"config.json has no format_version"),
-    (config(format_version="1"), r"config.json has no format_version"),
-    (config(format_version=2), r"has format 2, this mga_wrap reads up to 1; update it with pip install -U mga-wrap"),
-    (without("k"), r"config.json lacks k; expected the file that save_pretrained wrote"),
-    (without("backbone", "p", "style"), r"config.json lacks backbone, p, style"),
-    (config(backbone={"name": "fsrcnn", "scale": 3}, p=4, split_at="body.1"), r"holds the weights of another network"),
-    (config(backbone={"name": "pan", "scale": 2}, split_at=12), r"holds the weights of another network"),
-    (config(backbone={"name": "edsr", "scale": 2}), r"config.json .*edsr"),
-    (config(backbone={"name": "fsrcnn", "scale": 9}), r"config.json .*scale=9"),
-    (config(backbone={"kind": "fsrcnn"}), r"config.json .*kind"),
-    (config(backbone="fsrcnn"), r"config.json "),
-    (config(k=-1), r"config.json .*got k=-1"),
-    (config(p="wide"), r"config.json .*got p='wide'"),
-    (config(split_at="body.9"), r"config.json .*got split_at='body.9'"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("damage", "text"),
+    [
+        (
+            drop("config.json"),
+            r"config.json cannot be read \(.*No such file.*expected the file that save_pretrained wrote",
+        ),
+        (drop("model.safetensors"), r"model.safetensors cannot be read \(.*it is missing, truncated or no safetensors"),
+        (truncate, r"model.safetensors cannot be read \(.*truncated"),
+        (overwrite("model.safetensors", b""), r"model.safetensors cannot be read"),
+        (overwrite("model.safetensors", b"PK\x03\x04 a pickle"), r"model.safetensors cannot be read"),
+        (other_weights, r"model.safetensors holds the weights of another network: .*base.head.0.weight"),
+        (fewer_weights, r"model.safetensors holds the weights of another network: .*mask.conv1.weight"),
+        (overwrite("config.json", b""), r"config.json cannot be read"),
+        (overwrite("config.json", b"{'a': 1}"), r"config.json cannot be read"),
+        (overwrite("config.json", b"\xff\xfe\x00"), r"config.json cannot be read"),
+        (
+            overwrite("config.json", b"[1]"),
+            r"config.json has no format_version; expected the file that save_pretrained",
+        ),
+        (overwrite("config.json", b"{}"), r"config.json has no format_version"),
+        (without("format_version"), r"config.json has no format_version"),
+        (config(format_version="1"), r"config.json has no format_version"),
+        (
+            config(format_version=2),
+            r"has format 2, this mga_wrap reads up to 1; update it with pip install -U mga-wrap",
+        ),
+        (without("k"), r"config.json lacks k; expected the file that save_pretrained wrote"),
+        (without("backbone", "p", "style"), r"config.json lacks backbone, p, style"),
+        (
+            config(backbone={"name": "fsrcnn", "scale": 3}, p=4, split_at="body.1"),
+            r"holds the weights of another network",
+        ),
+        (config(backbone={"name": "pan", "scale": 2}, split_at=12), r"holds the weights of another network"),
+        (config(backbone={"name": "edsr", "scale": 2}), r"config.json .*edsr"),
+        (config(backbone={"name": "fsrcnn", "scale": 9}), r"config.json .*scale=9"),
+        (config(backbone={"kind": "fsrcnn"}), r"config.json .*kind"),
+        (config(backbone="fsrcnn"), r"config.json "),
+        (config(k=-1), r"config.json .*got k=-1"),
+        (config(p="wide"), r"config.json .*got p='wide'"),
+        (config(split_at="body.9"), r"config.json .*got split_at='body.9'"),
+    ],
+)
 def test_a_broken_checkpoint_says_what_is_wrong(damage: Callable[[Path], object], text: str, folder: Path) -> None:
     damage(folder)
     with pytest.raises(mga.CheckpointError, match=text):
@@ -319,11 +340,14 @@ def test_a_second_save_replaces_the_first(folder: Path) -> None:
     assert mga.from_pretrained(folder).scale == 3
 
 
-@pytest.mark.parametrize(("make", "text"), [
-    (nn.Identity, r"config.json builds no network: Identity has no parameters"),
-    (lambda: build("TwoStepUpsampler", 2), r"config.json builds no network: got split_at='body.2'; .*trunk.0"),
-    (lambda: build("LongSkip", 2), r"model.safetensors holds the weights of another network"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (nn.Identity, r"config.json builds no network: Identity has no parameters"),
+        (lambda: build("TwoStepUpsampler", 2), r"config.json builds no network: got split_at='body.2'; .*trunk.0"),
+        (lambda: build("LongSkip", 2), r"model.safetensors holds the weights of another network"),
+    ],
+)
 def test_a_model_that_is_another_network(make: Callable[[], nn.Module], text: str, folder: Path) -> None:
     with pytest.raises(mga.CheckpointError, match=text):
         mga.from_pretrained(folder, model=make())

@@ -12,21 +12,21 @@ from functools import lru_cache
 
 import pytest
 import torch
-from field_networks import FIELD
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from networks import NETWORKS as TOYS
-from networks import build
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.export import Dim
+from toys.plain import NETWORKS as TOYS
+from toys.plain import build
+from toys.published import FIELD
 
 import mga_wrap as mga
 from mga_wrap.nets.patches import gather, grid_size, paste
 
 NETWORKS = {**TOYS, **FIELD}
 EVERY = pytest.mark.parametrize("name", NETWORKS)
-STYLES = pytest.mark.parametrize("style", ["continue", "paper"])
+STYLES = pytest.mark.parametrize("style", ["pretrained", "paper"])
 
 side = st.integers(1, 70)
 scales = st.sampled_from([2, 3, 4])
@@ -45,7 +45,7 @@ def original(name: str, scale: int) -> nn.Module:
 
 @lru_cache(maxsize=256)
 def accelerated(
-    name: str, scale: int, style: str = "continue", p: int = 4, halo: int = 1, split_at: str | int = "auto"
+    name: str, scale: int, style: str = "pretrained", p: int = 4, halo: int = 1, split_at: str | int = "auto"
 ) -> mga.MGANet:
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -151,13 +151,19 @@ def test_laws_4_and_7_sizes_and_what_is_not_refined(
 
 @STYLES
 @given(
-    batch=st.integers(1, 3), channels=st.integers(1, 4), height=side, width=side, p=st.integers(1, 20), halo=halos,
-    ratio=st.integers(1, 4), data=st.data(),
-)  # fmt: skip
+    batch=st.integers(1, 3),
+    channels=st.integers(1, 4),
+    height=side,
+    width=side,
+    p=st.integers(1, 20),
+    halo=halos,
+    ratio=st.integers(1, 4),
+    data=st.data(),
+)
 def test_law_5_paste_undoes_gather(
     style: str, batch: int, channels: int, height: int, width: int, p: int, halo: int, ratio: int, data: st.DataObject
 ) -> None:
-    border = "shift" if style == "continue" else "zero"
+    border = "shift" if style == "pretrained" else "zero"
     where = {"size": (height, width), "p": p, "halo": halo, "border": border, "ratio": ratio}
     gh, gw = grid_size(height, width, p)
     x = torch.rand(batch, channels, ratio * height, ratio * width)
@@ -211,17 +217,24 @@ def test_law_8_the_model_is_as_before(name: str, style: str) -> None:
     assert not own & {value.data_ptr() for value in nets[0].state_dict().values()}
 
 
-@pytest.mark.parametrize(("name", "style", "k"), [
-    ("FSRCNN", "paper", 7), ("FSRCNN", "continue", 0.25), ("PAN", "continue", 0.25), ("PAN", "paper", "all"),
-    ("LongSkip", "continue", "all"), ("AsksForSizes", "continue", 9), ("CatFusion", "paper", 0.5),
-    ("InPlace", "continue", "dense"), ("TiedBlocks", "continue", 0),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "style", "k"),
+    [
+        ("FSRCNN", "paper", 7),
+        ("FSRCNN", "pretrained", 0.25),
+        ("PAN", "pretrained", 0.25),
+        ("PAN", "paper", "all"),
+        ("LongSkip", "pretrained", "all"),
+        ("AsksForSizes", "pretrained", 9),
+        ("CatFusion", "paper", 0.5),
+        ("InPlace", "pretrained", "dense"),
+        ("TiedBlocks", "pretrained", 0),
+    ],
+)
 def test_law_9_exports_with_dynamic_sizes(name: str, style: str, k: object) -> None:
     net = accelerated(name, 3, style, 4, 1)
     sizes = {0: Dim("B", min=1, max=8), 2: Dim("H", min=12, max=512), 3: Dim("W", min=12, max=512)}
-    program = torch.export.export(
-        net, (image(2, 24, 20),), {"k": k}, dynamic_shapes={"lr": sizes, "k": None}
-    ).module()  # fmt: skip
+    program = torch.export.export(net, (image(2, 24, 20),), {"k": k}, dynamic_shapes={"lr": sizes, "k": None}).module()
     for batch, height, width in ((2, 24, 20), (3, 37, 61), (1, 50, 13)):
         lr = image(batch, height, width)
         assert torch.equal(enlarge(program, lr, k=k), enlarge(net, lr, k=k))

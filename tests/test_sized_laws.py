@@ -1,4 +1,4 @@
-"""The laws on networks whose graph holds for one size at a time (style "continue"; `k` and sizes as elsewhere)."""
+"""The laws on networks whose graph holds for one size at a time (style "pretrained"; `k` and sizes as elsewhere)."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sized_networks import SIZED, WINDOW, WholeWindowsOnly, build_sized
 from test_laws import amounts, enlarge, image, refined_pixels
 from torch import nn
+from toys.sized import SIZED, WINDOW, WholeWindowsOnly, build_sized
 
 import mga_wrap as mga
 from mga_wrap.cut.sized import PLANS, SizedNet
@@ -175,11 +175,14 @@ def test_it_exports_for_a_fixed_size(name: str, k: object) -> None:
     torch.testing.assert_close(enlarge(program, other, k=k), enlarge(net, other, k=k), atol=1e-6, rtol=0)
 
 
-@pytest.mark.parametrize(("p", "halo", "text"), [
-    (8, 1, rf"p=8 and halo=1, windows of 10; the .* multiples of {WINDOW}: give halo=2"),
-    (9, None, rf"p=9; the network works in windows .* multiples of {WINDOW}, .* give p=12"),
-    (6, "exact", rf"p=6 with halo='exact'; the network works in windows of {WINDOW} x {WINDOW}.* give p=8"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("p", "halo", "text"),
+    [
+        (8, 1, rf"p=8 and halo=1, windows of 10; the .* multiples of {WINDOW}: give halo=2"),
+        (9, None, rf"p=9; the network works in windows .* multiples of {WINDOW}, .* give p=12"),
+        (6, "exact", rf"p=6 with halo='exact'; the network works in windows of {WINDOW} x {WINDOW}.* give p=8"),
+    ],
+)
 def test_windows_that_the_network_does_not_take(p: int, halo: int | str | None, text: str) -> None:
     with pytest.raises(mga.CutError, match=text):
         mga.accelerate(original("WindowAttention"), p=p, halo=halo)

@@ -39,7 +39,7 @@ def test_fsrcnn_is_the_papers(name: str) -> None:
 def test_ours_are_whole_networks_of_published_options(name: str) -> None:
     net = mga.from_pretrained(name)
     assert name.endswith(f"-x{net.scale}")
-    assert (net.p, net.halo, net.k, net.recipe["style"], net.training) == (16, 2, 0.2, "continue", False)
+    assert (net.p, net.halo, net.k, net.recipe["style"], net.training) == (16, 2, 0.2, "pretrained", False)
     assert net.recipe["backbone"] == {"name": name.split("-")[0], "scale": net.scale}
 
 

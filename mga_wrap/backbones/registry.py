@@ -16,8 +16,12 @@ from mga_wrap.backbones.srresnet import SRResNet
 from mga_wrap.errors import ArgumentError
 
 _BACKBONES: dict[str, type[nn.Module]] = {
-    "fsrcnn": FSRCNN, "pan": PAN, "rcan": RCAN, "rfdn": RFDN, "srresnet": SRResNet,
-}  # fmt: skip
+    "fsrcnn": FSRCNN,
+    "pan": PAN,
+    "rcan": RCAN,
+    "rfdn": RFDN,
+    "srresnet": SRResNet,
+}
 
 
 def list_backbones() -> tuple[str, ...]:

@@ -10,8 +10,10 @@ from mga_wrap import __version__
 
 app = typer.Typer(
     help="Super-resolution that restores globally and refines locally.",
-    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
-)  # fmt: skip
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
 
 
 def _print_version(wanted: bool) -> None:

@@ -16,7 +16,7 @@ from mga_wrap.errors import ArgumentError
 if TYPE_CHECKING:
     from torch import nn
 
-    from mga_wrap.measure.timing import Clock
+    from mga_wrap.bench.timing import Clock
     from mga_wrap.nets.mga import MGANet
 
 
@@ -58,10 +58,10 @@ def bench(
 ) -> None:
     """Time the accelerated network against the original: as it runs, and in the best memory format and dtype."""
     with told():
+        from mga_wrap.bench import report as report
+        from mga_wrap.bench.benchmark import SHARES
+        from mga_wrap.bench.benchmark import bench as measure
         from mga_wrap.infer.engine import check_dtype
-        from mga_wrap.measure import bench_report as report
-        from mga_wrap.measure.benchmark import SHARES
-        from mga_wrap.measure.benchmark import bench as measure
 
         tail = _number_or_name(coarse_tail)
         options = {"split_at": _split_at(split_at), "coarse_tail": tail, "p": p, "halo": _halo(halo)}
@@ -70,10 +70,18 @@ def bench(
         pixels, wanted = _size(size), check_dtype(dtype)
         with progress_bar() as progress:
             result = measure(
-                net, original, size=pixels, shares=share or SHARES, dtype=wanted, threads=threads, repeats=repeats,
-                clock=cast("Clock", clock), peers=peers, memory=memory,
+                net,
+                original,
+                size=pixels,
+                shares=share or SHARES,
+                dtype=wanted,
+                threads=threads,
+                repeats=repeats,
+                clock=cast("Clock", clock),
+                peers=peers,
+                memory=memory,
                 track=lambda rounds: progress.track(rounds, description="measuring"),
-            )  # fmt: skip
+            )
         for table in report.tables(result):
             Console().print(table)
         print("\n".join(report.verdict(result)))
@@ -84,9 +92,13 @@ def bench(
 
 
 def _networks(
-    model: str | None, backbone: str | None, scale: int | None, checkpoint: Path | None, cut: dict[str, object],
+    model: str | None,
+    backbone: str | None,
+    scale: int | None,
+    checkpoint: Path | None,
+    cut: dict[str, object],
     device: str,
-) -> tuple[MGANet, nn.Module]:  # fmt: skip
+) -> tuple[MGANet, nn.Module]:
     """The accelerated network and the original, on the device."""
     from mga_wrap.infer.networks import pick_device
 
@@ -107,7 +119,7 @@ def _networks(
 def _cut(name: str, scale: int, checkpoint: Path | None, cut: dict[str, object]) -> tuple[MGANet, nn.Module]:
     from mga_wrap.api import accelerate
     from mga_wrap.backbones.registry import create_backbone
-    from mga_wrap.checkpoints import load_weights
+    from mga_wrap.backbones.weights import load_weights
 
     original = create_backbone(name, scale=scale)
     if checkpoint is not None:
@@ -157,7 +169,7 @@ def _size(text: str) -> tuple[int, int]:
 
 
 def _write(path: Path, text: str) -> None:
-    from mga_wrap.infer.images import open_whole
+    from mga_wrap.pictures.files import open_whole
 
     with open_whole(path) as handle:
         handle.write(text.encode())

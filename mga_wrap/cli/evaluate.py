@@ -25,9 +25,9 @@ from mga_wrap.cli.shared import K_HELP, Device, ModelName, find_network, parse_a
 
 if TYPE_CHECKING:
     from mga_wrap.measure.evaluate import Row
-    from mga_wrap.measure.pairs import Pair
     from mga_wrap.measure.settings import Setting
     from mga_wrap.nets.mga import Amount, MGANet
+    from mga_wrap.pictures.pairs import Pair
 
 
 @app.command(name="eval")
@@ -59,11 +59,11 @@ def evaluate_folder(
     with told():
         import torch
 
+        from mga_wrap.figures.curves import check_plot
         from mga_wrap.infer.networks import embedded
-        from mga_wrap.measure.curves import check_plot
         from mga_wrap.measure.evaluate import Evaluation, Row
-        from mga_wrap.measure.pairs import check_crop, find_pairs, read_pair
         from mga_wrap.measure.partial import Partial, identity_of
+        from mga_wrap.pictures.pairs import check_crop, find_pairs, read_pair
 
         for path in plot or []:
             check_plot(path)
@@ -106,13 +106,13 @@ def _settings(net: MGANet, ks: list[str], ps: list[int], *, variants: bool) -> l
 
 
 def _report(rows: list[Row], outputs: Outputs, *, net: MGANet, header: dict[str, Any]) -> None:
-    from mga_wrap.measure.curves import plot
+    from mga_wrap.figures.curves import plot
     from mga_wrap.measure.eval_tables import mean_grid, quality_grid, record
     from mga_wrap.measure.evaluate import means
 
     title = f"{header['data']} x{header['scale']}, {Path(header['model']).name}"
     averages = means(rows)
-    continued = net.recipe.get("style") == "continue" and any(row.k == "dense" for row in rows)
+    continued = net.recipe.get("style") == "pretrained" and any(row.k == "dense" for row in rows)
     notes = ["D gives the original's image; its cost here includes the coarse tail."] if continued else []
     grids = [quality_grid(rows, title=title), mean_grid(rows, title=title, notes=notes)]
     flat = [record(row) for row in (*rows, *averages)]

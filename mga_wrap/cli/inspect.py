@@ -45,7 +45,7 @@ def inspect(
 
 
 def _print_parts(name: str, net: MGANet, *, height: int, width: int) -> None:
-    from mga_wrap.cut.whole import whole
+    from mga_wrap.cut.original import whole
     from mga_wrap.measure.costs import PARTS, Cost, cost_table
 
     try:

@@ -14,7 +14,7 @@ from mga_wrap.cli.shared import Device, ModelName, find_network, told
 from mga_wrap.errors import ArgumentError
 
 if TYPE_CHECKING:
-    from mga_wrap.measure.pairs import Pair
+    from mga_wrap.pictures.pairs import Pair
 
 
 @app.command(name="mask-accuracy")
@@ -44,8 +44,8 @@ def mask_accuracy(
             mask_rows,
             read_table_1,
         )
-        from mga_wrap.measure.pairs import check_crop, find_pairs, read_pair
         from mga_wrap.measure.partial import Partial, identity_of
+        from mga_wrap.pictures.pairs import check_crop, find_pairs, read_pair
 
         ks = k or list(PAPER_KS)
         if min(ks) < 1:

@@ -14,9 +14,9 @@ from mga_wrap.cli.shared import progress_bar, say_error
 from mga_wrap.errors import MGAError
 
 if TYPE_CHECKING:
-    from mga_wrap.measure.pairs import Pair
+    from mga_wrap.measure.grid import Grid
     from mga_wrap.measure.partial import Partial, Record
-    from mga_wrap.measure.report import Grid
+    from mga_wrap.pictures.pairs import Pair
 
 Data = Annotated[Path, typer.Option(help="Folder of HR pictures.")]
 LowRes = Annotated[
@@ -49,7 +49,7 @@ class Outputs:
 
     def write(self, rows: Sequence[Record], *, document: Mapping[str, Any], grids: Sequence[Grid]) -> None:
         """Print the tables and write the files."""
-        from mga_wrap.measure.report import write_csv, write_json, write_markdown
+        from mga_wrap.measure.grid import write_csv, write_json, write_markdown
 
         console = Console()
         for grid in grids:

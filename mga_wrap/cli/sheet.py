@@ -23,7 +23,7 @@ from mga_wrap.errors import ArgumentError
 if TYPE_CHECKING:
     import numpy as np
 
-    from mga_wrap.measure.pairs import Pair
+    from mga_wrap.pictures.pairs import Pair
 
 _NOTES = (
     "The frame marks the crop, where the predicted error is largest. Refined patches are in colour, the rest is pale. "
@@ -47,10 +47,10 @@ def sheet(
 ) -> None:
     """Draw a figure for each picture: the mask, the refined patches, and crops with PSNR and SSIM."""
     with told():
+        from mga_wrap.figures.figure import figure
+        from mga_wrap.figures.page import as_html, write_html
         from mga_wrap.infer.networks import embedded
-        from mga_wrap.measure.figures import figure
-        from mga_wrap.measure.pairs import check_crop, find_pairs, read_pair
-        from mga_wrap.measure.sheet import as_html, write_html
+        from mga_wrap.pictures.pairs import check_crop, find_pairs, read_pair
 
         page = out.suffix.lower() in (".html", ".htm")
         if not page and out.suffix and not out.is_dir():
@@ -92,7 +92,7 @@ def _check_names(files: Sequence[Path]) -> None:
 
 
 def _write(drawn: np.ndarray, path: Path) -> None:
-    from mga_wrap.infer.images import Picture, write_image
+    from mga_wrap.pictures.files import Picture, write_image
 
     write_image(Picture(drawn.astype("float32") / 255), path=path)
     print(path)

@@ -18,8 +18,8 @@ def tables(
 ) -> None:
     """Compare the MACs and parameters that the paper prints with those of the networks here."""
     with told():
-        from mga_wrap.measure.paper import paper_cost
-        from mga_wrap.measure.paper_tables import compare, needed, render
+        from mga_wrap.paper.costs import paper_cost
+        from mga_wrap.paper.tables import compare, needed, render
 
         with progress_bar() as progress:
             for network, scale in progress.track(needed(folder), description="counting"):

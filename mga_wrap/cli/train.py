@@ -23,7 +23,7 @@ def train(
     """Train an accelerated network; killed, it goes on where it was when started again."""
     with told():
         from mga_wrap.train.build import build_trainer
-        from mga_wrap.train.config import read_config
+        from mga_wrap.train.yaml_config import read_config
 
         trainer = build_trainer(read_config(config, changes=change or ()))
         trainer.fit()

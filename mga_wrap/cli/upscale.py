@@ -81,9 +81,9 @@ def upscale(
 
 def _run(job: _Job, net: MGANet, k: Amount | None, dtype: DType | None) -> str:
     """Enlarge one file; returns its line of the summary."""
+    from mga_wrap.figures.overlays import trace_overlay
     from mga_wrap.infer.api import explain
-    from mga_wrap.infer.images import Picture, read_image, write_image
-    from mga_wrap.infer.pictures import trace_overlay
+    from mga_wrap.pictures.files import Picture, read_image, write_image
 
     start = time.perf_counter()
     picture = read_image(job.source)
@@ -98,7 +98,7 @@ def _run(job: _Job, net: MGANet, k: Amount | None, dtype: DType | None) -> str:
 
 def _expand(inputs: Sequence[Path]) -> tuple[list[Path], int]:
     """The files named and those in the folders named, and how many folders failed (each is told)."""
-    from mga_wrap.infer.images import list_images
+    from mga_wrap.pictures.files import list_images
 
     files: list[Path] = []
     failures = 0
@@ -132,7 +132,7 @@ def _plan(files: Sequence[Path], out: Path, *, single: bool, scale: int, mask: b
 
 
 def _is_file_name(out: Path) -> bool:
-    from mga_wrap.infer.images import IMAGE_SUFFIXES, WRITABLE_SUFFIXES
+    from mga_wrap.pictures.files import IMAGE_SUFFIXES, WRITABLE_SUFFIXES
 
     suffix = out.suffix.lower()
     if out.is_dir() or suffix not in IMAGE_SUFFIXES:

@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.table import Table
 from torch import fx, nn
 
-from mga_wrap.cut.chain import Chain
 from mga_wrap.cut.crossing import CHANNELS, Crossing, Interface, crossing_nodes, feature_channels, interface
 from mga_wrap.cut.reach import Inexact, reaches
-from mga_wrap.cut.trace import descendants, fact
 from mga_wrap.errors import CutError
+from mga_wrap.graph.chain import Chain
+from mga_wrap.graph.trace import descendants, fact
 from mga_wrap.nets.light import LightTail, depth_within
 from mga_wrap.nets.mask import MaskPredictor
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from torch import fx
 
-from mga_wrap.cut.chain import GROWTH, Chain
-from mga_wrap.cut.trace import ancestors, descendants, fact
 from mga_wrap.errors import CutError
+from mga_wrap.graph.chain import GROWTH, Chain
+from mga_wrap.graph.trace import ancestors, descendants, fact
 from mga_wrap.nets.layouts import AN_IMAGE, SHARED, Layout
 
 
@@ -181,8 +181,11 @@ def _layout(node: fx.Node, taller: fx.Node, wider: fx.Node, more: fx.Node) -> La
 
 
 _LAYOUTS: tuple[tuple[Layout, int, int, int], ...] = (
-    ("map", 4, 2, 3), ("last", 4, 1, 2), ("tokens", 3, 1, 1), ("rows", 3, 2, 2),
-)  # fmt: skip
+    ("map", 4, 2, 3),
+    ("last", 4, 1, 2),
+    ("tokens", 3, 1, 1),
+    ("rows", 3, 2, 2),
+)
 """Each layout's number of dimensions, and which of them are its height and width."""
 CHANNELS: dict[Layout, int] = {"map": 1, "last": 3, "tokens": 2, "rows": 1}
 """Where the channels of each layout are."""
@@ -196,9 +199,13 @@ def _grown(one: tuple[int, ...], two: tuple[int, ...]) -> set[int]:
 
 
 def _check_size(
-    node: fx.Node, crossing: Crossing, size: tuple[int, int], feature: tuple[int, int], image: tuple[int, int],
+    node: fx.Node,
+    crossing: Crossing,
+    size: tuple[int, int],
+    feature: tuple[int, int],
+    image: tuple[int, int],
     stride: int,
-) -> None:  # fmt: skip
+) -> None:
     """A map lies over the feature pixel by pixel if it is as large, or not yet padded as the feature is."""
     if crossing.layout in _NO_MAP:
         return

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from mga_wrap.cut.chain import Chain
-from mga_wrap.cut.family import Block
-from mga_wrap.cut.trace import GraphRun, Traced, ancestors, fact, unchanged
 from mga_wrap.errors import CutError
+from mga_wrap.graph.chain import Chain
+from mga_wrap.graph.family import Block
+from mga_wrap.graph.trace import GraphRun, Traced, ancestors, fact, unchanged
 
 Env = dict[fx.Node, fx.Node]
 """From nodes of the traced graph to their copies."""
@@ -82,7 +82,7 @@ class GraphCopy:
             if user.op != "call_module":
                 raise CutError(
                     f"the fusion {node.name} of all blocks goes into {user.name}, not into a convolution; "
-                    "style='paper' cannot leave blocks out of it: use style='continue'"
+                    "style='paper' cannot leave blocks out of it: use style='pretrained'"
                 )
             self.narrowed[str(user.target)] = kept
         here = [self.env[part] for part in parts if part not in self.dropped]
@@ -127,9 +127,13 @@ def last_that_ran(blocks: tuple[Block, ...], count: int) -> Env:
 
 
 def base_net(
-    chain: Chain, count: int, crossing: list[fx.Node], *, dropped: frozenset[fx.Node] = frozenset(),
+    chain: Chain,
+    count: int,
+    crossing: list[fx.Node],
+    *,
+    dropped: frozenset[fx.Node] = frozenset(),
     light: nn.Module | None = None,
-) -> fx.GraphModule:  # fmt: skip
+) -> fx.GraphModule:
     """The graph of `base_graph` as a module, with the copies that `written_in_place` asks for, or with a light tail."""
 
     def build(saved: frozenset[int]) -> fx.GraphModule:
@@ -146,9 +150,14 @@ def base_net(
 
 
 def base_graph(
-    chain: Chain, count: int, crossing: list[fx.Node], *, dropped: frozenset[fx.Node] = frozenset(),
-    saved: frozenset[int] = frozenset(), light: bool = False,
-) -> tuple[GraphCopy, list[fx.Node]]:  # fmt: skip
+    chain: Chain,
+    count: int,
+    crossing: list[fx.Node],
+    *,
+    dropped: frozenset[fx.Node] = frozenset(),
+    saved: frozenset[int] = frozenset(),
+    light: bool = False,
+) -> tuple[GraphCopy, list[fx.Node]]:
     """The whole network with the last `count`-th block's value in place of the later ones' (or without them in a cat).
 
     Args:
@@ -263,7 +272,7 @@ def _narrow(conv: Any, channels: list[int], target: str) -> nn.Conv2d:
     if not isinstance(conv, nn.Conv2d) or conv.groups != 1:
         raise CutError(
             f"{target}, after the fusion of all blocks, is a {type(conv).__name__}; style='paper' expects an ungrouped "
-            "Conv2d there, whose weights it can slice: use style='continue'"
+            "Conv2d there, whose weights it can slice: use style='pretrained'"
         )
     narrow = copy.deepcopy(conv)
     narrow.in_channels = len(channels)

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-from mga_wrap.cut.chain import Chain
 from mga_wrap.cut.crossing import Interface, interface, map_size
-from mga_wrap.cut.trace import GraphRun, Traced, descendants, unchanged
+from mga_wrap.graph.chain import Chain
+from mga_wrap.graph.trace import GraphRun, Traced, descendants, unchanged
 from mga_wrap.nets.layouts import to_map
 
 SIZES = (48, 112)

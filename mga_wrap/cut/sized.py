@@ -17,12 +17,12 @@ from torch import Tensor, fx, nn
 from torch.nn import functional as F
 from torch.utils._python_dispatch import _disable_current_modes
 
-from mga_wrap.cut.chain import Chain, Template
 from mga_wrap.cut.crossing import Interface, crossing_nodes, map_size
 from mga_wrap.cut.graphs import LIGHT, base_graph, refine_graph, written_in_place
-from mga_wrap.cut.record import set_item
-from mga_wrap.cut.trace import Traced
 from mga_wrap.errors import CutError
+from mga_wrap.graph.chain import Chain, Template
+from mga_wrap.graph.record import set_item
+from mga_wrap.graph.trace import Traced
 from mga_wrap.nets.layouts import from_map, to_map
 
 PLANS = 16
@@ -152,7 +152,7 @@ class SizedNet(nn.Module):
 
 def sized_nets(
     chain: Chain, count: int, crosses: Interface, *, light: nn.Module | None = None
-) -> tuple[SizedNet, SizedNet]:  # fmt: skip
+) -> tuple[SizedNet, SizedNet]:
     """Base-Net and Refine-Net of a chain whose graph holds for the example's size."""
     template = Template.of(chain)
     base = Blueprint(template, count, crosses, "base")

@@ -6,18 +6,18 @@ from collections.abc import Callable
 
 from torch import fx, nn
 
-from mga_wrap.cut.chain import Chain
 from mga_wrap.cut.crossing import Interface, crossing_nodes, needs, of_maps
 from mga_wrap.cut.graphs import CATS, GraphCopy, Split, base_net, channels_of, refine_graph, size_of
 from mga_wrap.cut.sized import sized_nets
-from mga_wrap.cut.trace import descendants, fact
 from mga_wrap.errors import CutError
+from mga_wrap.graph.chain import Chain
+from mga_wrap.graph.trace import descendants, fact
 from mga_wrap.nets.trim import TrimConvolutions, TrimTail
 
 
-def split_continue(
+def split_pretrained(
     chain: Chain, count: int, crosses: Interface, *, halo: int, light: nn.Module | None = None
-) -> Split:  # fmt: skip
+) -> Split:
     """The Refine-Net is the rest of the user's network; the Base-Net's tail is a copy of the user's.
 
     Whatever depends on no block after the cut belongs to the Base-Net and crosses the cut at its own resolution.
@@ -39,15 +39,23 @@ def split_continue(
         side, _ = refine_graph(chain, inside, crossing)
         refine = side.finish(chain.traced, side.env[chain.sr], name="RefineNet")
     return Split(
-        base=base, refine=refine, halos=(halo,) * len(crosses.crossing),
-        ratios=tuple(crossing.ratio for crossing in crosses.crossing), zoom=crosses.zoom, trim=halo,
-    )  # fmt: skip
+        base=base,
+        refine=refine,
+        halos=(halo,) * len(crosses.crossing),
+        ratios=tuple(crossing.ratio for crossing in crosses.crossing),
+        zoom=crosses.zoom,
+        trim=halo,
+    )
 
 
 def split_paper(
-    chain: Chain, count: int, *, halo: int, refine_tail: Callable[[], nn.Module] | None = None,
+    chain: Chain,
+    count: int,
+    *,
+    halo: int,
+    refine_tail: Callable[[], nn.Module] | None = None,
     refine_block: Callable[[nn.Module], nn.Module] | None = None,
-) -> Split:  # fmt: skip
+) -> Split:
     """The published layout, for training from scratch (supplement: F_c, Refine-Net; the layers of Tables 2 to 10).
 
     The feature is what enters the upsampler. The Refine-Net has the blocks after the cut, and a body convolution,
@@ -69,7 +77,7 @@ def split_paper(
     if chain.sized:
         raise CutError(
             f"the forward of {chain.name} depends on the size of the image, or cannot be traced by torch.fx; "
-            "style='paper' expects one that holds for every size: use style='continue'"
+            "style='paper' expects one that holds for every size: use style='pretrained'"
         )
     order = list(chain.traced.graph.nodes)
     feature = before_upsampler(chain)
@@ -83,7 +91,7 @@ def split_paper(
     body_needs = [n for n in body_needs if n not in skips]
     tail_needs = [n for n in tail_needs if n is not feature]
     if late := [n.name for n in (*body_needs, *tail_needs) if n in trunk]:
-        raise CutError(f"the upsampler also uses {', '.join(late)} of the body; use style='continue'")
+        raise CutError(f"the upsampler also uses {', '.join(late)} of the body; use style='pretrained'")
     crossing = [feature, *body_needs, *(n for n in tail_needs if n not in body_needs)]
     crosses = of_maps(chain, crossing)
 
@@ -125,9 +133,14 @@ def before_upsampler(chain: Chain) -> fx.Node:
 
 
 def _trim(
-    chain: Chain, side: GraphCopy, feature: fx.Node, valid: fx.Node, *, halo: int,
+    chain: Chain,
+    side: GraphCopy,
+    feature: fx.Node,
+    valid: fx.Node,
+    *,
+    halo: int,
     refine_tail: Callable[[], nn.Module] | None,
-) -> dict[str, nn.Module]:  # fmt: skip
+) -> dict[str, nn.Module]:
     """Add the layers that take the halo off; what they return replaces the feature, or the upsampler's image."""
     end = side.env.pop(feature)
     if refine_tail is None:
@@ -143,7 +156,7 @@ def _trim(
 
 def _refine_blocks(
     chain: Chain, count: int, refine_block: Callable[[nn.Module], nn.Module] | None
-) -> dict[str, nn.Module]:  # fmt: skip
+) -> dict[str, nn.Module]:
     """By dotted name, the blocks after the cut as the network wants to have them in its Refine-Net."""
     if refine_block is None:
         return {}

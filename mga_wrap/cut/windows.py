@@ -7,10 +7,10 @@ from typing import Literal
 from mga_wrap.cut.crossing import Interface
 from mga_wrap.errors import ArgumentError, CutError
 
-Style = Literal["continue", "paper"]
+Style = Literal["pretrained", "paper"]
 Halo = int | Literal["exact"]
 
-PATCH: dict[Style, tuple[int, int]] = {"continue": (16, 2), "paper": (4, 1)}
+PATCH: dict[Style, tuple[int, int]] = {"pretrained": (16, 2), "paper": (4, 1)}
 """(p, halo) of a style unless they are given."""
 
 

@@ -9,12 +9,12 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from mga_wrap.infer.arrays import array_from, batch_from, check_image
 from mga_wrap.infer.engine import DType, run, run_traced
-from mga_wrap.infer.images import Picture, from_pil, to_pil
 from mga_wrap.infer.networks import Model, prepare
-from mga_wrap.measure.degrade import resize_bicubic
 from mga_wrap.nets.mga import Amount, MGANet, MGATrace
+from mga_wrap.pictures.arrays import array_from, batch_from, check_image
+from mga_wrap.pictures.bicubic import resize_bicubic
+from mga_wrap.pictures.files import Picture, from_pil, to_pil
 
 ImageLike = TypeVar("ImageLike", Image.Image, np.ndarray, Tensor)
 

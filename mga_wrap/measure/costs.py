@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from mga_wrap.measure.cost import count_activations, count_macs, count_parameters
+from mga_wrap.counting import count_activations, count_macs, count_parameters
 from mga_wrap.nets.mga import Amount, MGANet, check_amount, patch_count
 from mga_wrap.nets.patches import grid_size
 
@@ -26,7 +26,7 @@ class Cost:
     """Multiply-accumulates of convolutions and matrix products, see `count_macs`."""
     macs_paper: int
     """By the rule behind the paper's FLOPs, applied to the layers that there are. The paper's own tables count less for
-    mask prediction than its module costs, see `mga_wrap.measure.paper.mask_macs`."""
+    mask prediction than its module costs, see `mga_wrap.paper.costs.mask_macs`."""
     activations: int
     """Values that convolutions put out, see `count_activations`."""
 

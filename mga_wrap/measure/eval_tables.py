@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from mga_wrap.measure.evaluate import Row, means
-from mga_wrap.measure.report import Grid, number
+from mga_wrap.measure.grid import Grid, number
 from mga_wrap.measure.settings import ORIGINAL, label
 
 

@@ -14,16 +14,16 @@ import numpy as np
 import torch
 from torch import nn
 
-from mga_wrap.cut.whole import Whole, whole
+from mga_wrap.counting import count_macs
+from mga_wrap.cut.original import Whole, whole
 from mga_wrap.errors import ImageError
 from mga_wrap.infer.api import enlarge
-from mga_wrap.infer.images import Picture
-from mga_wrap.measure.cost import count_macs
 from mga_wrap.measure.costs import cost_table
-from mga_wrap.measure.metrics import psnr, ssim
-from mga_wrap.measure.pairs import Pair, as_bytes, check_crop, pairs_of, read_pair
 from mga_wrap.measure.settings import ORIGINAL, Setting, variant_of, with_patch
 from mga_wrap.nets.mga import Amount, MGANet
+from mga_wrap.pictures.files import Picture
+from mga_wrap.pictures.metrics import psnr, ssim
+from mga_wrap.pictures.pairs import Pair, as_bytes, check_crop, pairs_of, read_pair
 
 MEAN = "mean"
 

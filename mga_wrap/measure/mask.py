@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mga_wrap.errors import ArgumentError
-from mga_wrap.measure.metrics import LUMA
 from mga_wrap.nets.mga import MGANet, MGATrace
+from mga_wrap.pictures.metrics import LUMA
 
 
 @dataclass(frozen=True)

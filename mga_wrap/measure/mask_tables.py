@@ -11,11 +11,11 @@ import numpy as np
 
 from mga_wrap.errors import ArgumentError
 from mga_wrap.infer.api import explain
-from mga_wrap.infer.images import Picture
 from mga_wrap.measure.evaluate import MEAN
+from mga_wrap.measure.grid import Grid
 from mga_wrap.measure.mask import Agreement, agreement, mask_of
-from mga_wrap.measure.report import Grid
 from mga_wrap.nets.mga import MGANet
+from mga_wrap.pictures.files import Picture
 
 PAPER_KS = (200, 400, 600, 800, 1000, 1200, 1400)
 """The columns of Table 1."""

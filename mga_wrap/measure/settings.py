@@ -66,7 +66,7 @@ def settings_of(net: MGANet, ks: Sequence[Amount], *, ps: Sequence[int] = ()) ->
 
 def variants(net: MGANet) -> list[Amount]:
     """A k for each of the paper's variants B, M, A, D, and the original where the network holds it."""
-    from mga_wrap.cut.whole import whole
+    from mga_wrap.cut.original import whole
 
     own: list[Amount] = [] if net.k in (0, "all", "dense") else [net.k]
     found: list[Amount] = [0, *own, "all", "dense"]

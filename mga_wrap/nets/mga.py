@@ -160,7 +160,7 @@ class MGANet(nn.Module):
         Returns:
             MACs of "base", "mask", "refine" and their "total", counted by running each part on the meta device.
         """
-        from mga_wrap.measure.cost import count_macs
+        from mga_wrap.counting import count_macs
 
         k = check_amount(self.k if k is None else k)
         net = copy.deepcopy(self).to("meta")
@@ -215,9 +215,15 @@ class MGANet(nn.Module):
         geometry = self.geometry
         refined = refine_windows(self.refine, self._gather(crossing, index), ratios=geometry.ratios)
         return paste(
-            coarse, refined, index, size=_size(crossing[0]), p=geometry.p, ratio=geometry.zoom, halo=geometry.trim,
+            coarse,
+            refined,
+            index,
+            size=_size(crossing[0]),
+            p=geometry.p,
+            ratio=geometry.zoom,
+            halo=geometry.trim,
             border=geometry.border,
-        )  # fmt: skip
+        )
 
     def _gather(self, crossing: list[Tensor], index: Tensor) -> list[Tensor]:
         size, geometry = _size(crossing[0]), self.geometry

@@ -18,7 +18,7 @@ from mga_wrap.nets.layouts import AN_IMAGE, SHARED
 
 Border = Literal["shift", "zero"]
 """What a window does that would reach over the border of the image: "shift" moves it inside, so that the network's
-own zero padding stays at the image's border (style "continue"); "zero" fills it with zeros (style "paper")."""
+own zero padding stays at the image's border (style "pretrained"); "zero" fills it with zeros (style "paper")."""
 
 
 def grid_size(height: int, width: int, p: int) -> tuple[int, int]:
@@ -27,9 +27,15 @@ def grid_size(height: int, width: int, p: int) -> tuple[int, int]:
 
 
 def gather(
-    x: Tensor, index: Tensor, *, size: tuple[int, int], p: int, ratio: int = 1, halo: int = 0,
+    x: Tensor,
+    index: Tensor,
+    *,
+    size: tuple[int, int],
+    p: int,
+    ratio: int = 1,
+    halo: int = 0,
     border: Border = "shift",
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """Cut the windows of the chosen patches out of a map.
 
     Args:
@@ -63,9 +69,16 @@ def gather(
 
 
 def paste(
-    canvas: Tensor, windows: Tensor, index: Tensor, *, size: tuple[int, int], p: int, ratio: int = 1, halo: int = 0,
+    canvas: Tensor,
+    windows: Tensor,
+    index: Tensor,
+    *,
+    size: tuple[int, int],
+    p: int,
+    ratio: int = 1,
+    halo: int = 0,
     border: Border = "shift",
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """Put the patches in the middle of their windows back: the inverse of `gather`.
 
     Args:

@@ -11,11 +11,11 @@ from torch import nn
 from mga_wrap.api import accelerate
 from mga_wrap.backbones.fsrcnn import start_as_nearest
 from mga_wrap.backbones.registry import create_backbone
-from mga_wrap.checkpoints import load_weights
+from mga_wrap.backbones.weights import load_weights
 from mga_wrap.errors import ArgumentError
 from mga_wrap.hub import from_pretrained
 from mga_wrap.nets.mga import MGANet
-from mga_wrap.train.config import Config, Cut
+from mga_wrap.train.yaml_config import Config, Cut
 
 if TYPE_CHECKING:
     from mga_wrap.train.trainer import MGATrainer
@@ -33,10 +33,18 @@ def build_trainer(config: Config) -> MGATrainer:
     from mga_wrap.train.trainer import MGATrainer
 
     return MGATrainer(
-        build_network(config), config.data, output_dir=config.output_dir, stages=config.chosen_stages(),
-        target=config.target, validation=config.validation, seed=config.seed, device=config.device,
-        precision=config.precision, tensorboard=config.tensorboard, save_seconds=config.save_seconds,
-    )  # fmt: skip
+        build_network(config),
+        config.data,
+        output_dir=config.output_dir,
+        stages=config.chosen_stages(),
+        target=config.target,
+        validation=config.validation,
+        seed=config.seed,
+        device=config.device,
+        precision=config.precision,
+        tensorboard=config.tensorboard,
+        save_seconds=config.save_seconds,
+    )
 
 
 def build_network(config: Config) -> MGANet:

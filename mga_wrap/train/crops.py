@@ -104,10 +104,14 @@ def batches(
     first, last = steps.start * accumulate, steps.stop * accumulate
     dataset = _Batches(crops, size=size, accumulate=accumulate, processes=processes, rank=rank)
     return DataLoader(
-        dataset, batch_size=None, sampler=range(first, last), num_workers=workers,
-        prefetch_factor=4 if workers else None, collate_fn=_as_it_is,
+        dataset,
+        batch_size=None,
+        sampler=range(first, last),
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+        collate_fn=_as_it_is,
         generator=torch.Generator(),  # or drawing a worker's seed would move the global random state
-    )  # fmt: skip
+    )
 
 
 def _as_it_is(batch: Any) -> Any:

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from mga_wrap.errors import ArgumentError, ImageError
-from mga_wrap.infer.images import LUMA, list_images, read_image
-from mga_wrap.measure.degrade import crop_to_multiple, resize_bicubic
+from mga_wrap.pictures.bicubic import crop_to_multiple, resize_bicubic
+from mga_wrap.pictures.files import LUMA, list_images, read_image
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ class Learner:
         self.net, self.stage, self.accelerator, self.step = net, stage, accelerator, 0
         self._seed = seed
         self._held = nn.ParameterList(parameters.values())
-        self._plain = torch.optim.Adam(self._held, lr=stage.lr, betas=BETAS)
+        self._plain = torch.optim.Adam(self._held, lr=stage.rate, betas=BETAS)
         self._lesson, self._optimiser = accelerator.prepare(Lesson(net, stage.losses, teacher), self._plain)
         self._schedule = _schedule(stage, self._plain)
         self._average = ModelEmaV3(
@@ -79,7 +79,7 @@ class Learner:
         )
 
     @property
-    def lr(self) -> float:
+    def rate(self) -> float:
         """The learning rate of the last step."""
         return float(self._plain.param_groups[0]["lr"])
 
@@ -116,7 +116,7 @@ class Learner:
         return TrainingError(
             f"stage {self.stage.name!r}, step {self.step}: the loss is {loss}, the norm of its gradient {norm}; "
             f"expected finite numbers. The crops are from {', '.join(names)}. The last state is kept: look at these "
-            "images, or lower the stage's lr and start again in another output_dir"
+            "images, or lower the stage's rate and start again in another output_dir"
         )
 
     def tensors(self) -> dict[str, Tensor]:
@@ -159,7 +159,7 @@ def _schedule(stage: Stage, optimiser: torch.optim.Optimizer) -> CosineLRSchedul
         t_initial=max(math.ceil((stage.steps - warmup) / stage.cycles), 2),
         cycle_limit=stage.cycles,
         warmup_t=warmup,
-        warmup_lr_init=stage.lr / max(warmup, 1),
+        warmup_lr_init=stage.rate / max(warmup, 1),
         warmup_prefix=True,
         t_in_epochs=False,
     )

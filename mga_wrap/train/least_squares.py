@@ -58,7 +58,7 @@ def fit_coarse_tail(net: MGANet, images: Tensor | Iterable[Tensor]) -> float:
 
 def _normal_equations(
     net: MGANet, tail: LightTail, images: Tensor | Iterable[Tensor]
-) -> tuple[Tensor, Tensor, Tensor, int]:  # fmt: skip
+) -> tuple[Tensor, Tensor, Tensor, int]:
     """Over all pixels: inputs by inputs (n, n), inputs by targets (n, 3*z*z), the targets' energy, and their number."""
     gram = moment = energy = torch.zeros((), dtype=torch.float64)
     pixels = 0

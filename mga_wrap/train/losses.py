@@ -55,15 +55,13 @@ class Outputs:
 
     @cached_property
     def true_mask(self) -> Tensor:
-        """(B, gh, gw) in 0..1, see `mask.true_mask`; in style "continue" the whole map stands for every patch.
+        """(B, gh, gw) in 0..1, see `mask.true_mask`; in style "pretrained" the whole map stands for every patch.
 
         Nothing learns from it, but another loss may from the image that it takes.
         """
         dense = "refined" not in self.__dict__ and self.net.geometry.border == "shift"
         refined = self.dense if dense else self.refined
-        return error_mask(
-            self.coarse.detach(), refined.detach(), side=patch_side(self.net), grid=self.score.shape[-2:]
-        )  # fmt: skip
+        return error_mask(self.coarse.detach(), refined.detach(), side=patch_side(self.net), grid=self.score.shape[-2:])
 
     @property
     def gated(self) -> Tensor:

@@ -9,9 +9,8 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from mga_wrap.errors import ArgumentError
+from mga_wrap.errors import ArgumentError, nearest
 from mga_wrap.nets.mga import MGANet
-from mga_wrap.spelling import nearest
 
 COARSE_TAIL = "coarse_tail"
 PARTS = ("base", "mask", "refine", COARSE_TAIL)
@@ -41,7 +40,7 @@ def coarse_tail(net: MGANet, *, side: int) -> set[str]:
     """Names of the Base-Net's parameters that only the coarse image depends on.
 
     Found by running it: a parameter without a gradient from anything that crosses the cut. Training them changes
-    neither what the Refine-Net gets nor, in style "continue", any refined patch.
+    neither what the Refine-Net gets nor, in style "pretrained", any refined patch.
     """
     base = copy.deepcopy(net.base).eval().requires_grad_(True)
     named = dict(base.named_parameters())
@@ -56,7 +55,7 @@ def coarse_tail(net: MGANet, *, side: int) -> set[str]:
 
 
 def is_the_original(name: str, *, tail: set[str]) -> bool:
-    """Whether a parameter is one of the user's network, in style "continue"."""
+    """Whether a parameter is one of the user's network, in style "pretrained"."""
     return not name.startswith("mask.") and name not in tail
 
 

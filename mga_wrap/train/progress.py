@@ -26,9 +26,13 @@ class Progress:
     def __init__(self, stages: Sequence[Stage], *, shown: bool) -> None:
         self._console = Console(stderr=True, quiet=not shown, soft_wrap=True)
         columns = (
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[figures]}"),
-            TextColumn("{task.fields[speed]}"), TimeRemainingColumn(),
-        )  # fmt: skip
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[figures]}"),
+            TextColumn("{task.fields[speed]}"),
+            TimeRemainingColumn(),
+        )
         bar = shown and self._console.is_terminal
         self._bars = Bars(*columns, console=self._console, disable=not bar, redirect_stdout=sys.stdout.isatty())
         self._tasks = [

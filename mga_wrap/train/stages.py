@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from mga_wrap.errors import ArgumentError
-from mga_wrap.spelling import nearest
+from mga_wrap.errors import ArgumentError, nearest
 from mga_wrap.train.losses import LOSSES
 
 LEAST = {"steps": 1, "batch": 1, "crop": 1, "warmup": 0, "cycles": 1, "accumulate": 1}
@@ -35,7 +34,7 @@ class Stage:
     """Crops a step, in each process and each accumulated part of a step."""
     crop: int
     """Side of a crop in lr pixels."""
-    lr: float
+    rate: float
     """Highest learning rate: reached after `warmup` steps, then a cosine down to 0."""
     warmup: int = 200
     """Steps in which the learning rate rises; fewer where the stage is shorter."""
@@ -55,7 +54,7 @@ class Stage:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise ArgumentError(f"stage {self.name!r}: got {name}={value!r}; expected a whole number >= {least}")
-        for name, top in (("lr", 1.0), ("clip", float("inf")), ("ema", 1.0)):
+        for name, top in (("rate", 1.0), ("clip", float("inf")), ("ema", 1.0)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < top:
                 raise ArgumentError(f"stage {self.name!r}: got {name}={value!r}; expected 0 <= {name} < {top}")
@@ -71,21 +70,17 @@ class Stage:
 
 
 _BOTH = ("base", "refine")
-_RESTORE = Stage(
-    "restore", _BOTH, {"refined_l1": 10, "coarse_l1": 1}, steps=100_000, batch=16, crop=32, lr=1e-3
-)  # fmt: skip
-_MASK = Stage("mask", ("mask",), {"mask_l1": 10}, steps=20_000, batch=16, crop=48, lr=1e-3)
+_RESTORE = Stage("restore", _BOTH, {"refined_l1": 10, "coarse_l1": 1}, steps=100_000, batch=16, crop=32, rate=1e-3)
+_MASK = Stage("mask", ("mask",), {"mask_l1": 10}, steps=20_000, batch=16, crop=48, rate=1e-3)
 
 PAPER_STAGES: tuple[Stage, ...] = (_RESTORE, _MASK)
 """For style "paper": Base-Net and Refine-Net with every patch refined, then the mask predictor by the true gain."""
 
 FINETUNE_STAGES: tuple[Stage, ...] = (
-    Stage(
-        "coarse", ("coarse_tail",), {"coarse_psnr": 1}, steps=4_000, batch=8, crop=48, lr=1e-3, least_squares=True
-    ),
-    Stage("mask", ("mask",), {"mask_l1": 10}, steps=400, batch=4, crop=96, lr=2e-3),
-)  # fmt: skip
-"""For a trained network in style "continue": the coarse tail, then the mask predictor; its own weights stay."""
+    Stage("coarse", ("coarse_tail",), {"coarse_psnr": 1}, steps=4_000, batch=8, crop=48, rate=1e-3, least_squares=True),
+    Stage("mask", ("mask",), {"mask_l1": 10}, steps=400, batch=4, crop=96, rate=2e-3),
+)
+"""For a trained network in style "pretrained": the coarse tail, then the mask predictor; its own weights stay."""
 
 _PERCEPTUAL = {"coarse_psnr_rgb": 1.0, "coarse_sharpness": 0.3}
 _COARSE_PERCEPTUAL = replace(FINETUNE_STAGES[0], losses=_PERCEPTUAL)
@@ -95,33 +90,36 @@ STAGE_SETS: dict[str, tuple[Stage, ...]] = {
     "finetune": FINETUNE_STAGES,
     "finetune-all": (
         replace(FINETUNE_STAGES[0], steps=1_000),
-        Stage("together", _BOTH, {"coarse_psnr": 1, "dense_psnr": 0.3}, steps=3_000, batch=8, crop=48, lr=2e-4),
+        Stage("together", _BOTH, {"coarse_psnr": 1, "dense_psnr": 0.3}, steps=3_000, batch=8, crop=48, rate=2e-4),
         *FINETUNE_STAGES[1:],
     ),
     "finetune-perceptual": (_COARSE_PERCEPTUAL, *FINETUNE_STAGES[1:]),
     "finetune-perceptual-all": (
         replace(_COARSE_PERCEPTUAL, steps=1_000),
         Stage(
-            "together", _BOTH, {**_PERCEPTUAL, "dense_psnr_rgb": 0.3, "dense_sharpness": 0.1},
-            steps=3_000, batch=8, crop=48, lr=2e-4,
+            "together",
+            _BOTH,
+            {**_PERCEPTUAL, "dense_psnr_rgb": 0.3, "dense_sharpness": 0.1},
+            steps=3_000,
+            batch=8,
+            crop=48,
+            rate=2e-4,
         ),
         *FINETUNE_STAGES[1:],
     ),
     "fsrcnn": (
-        Stage(
-            "restore", _BOTH, {"refined_psnr": 0.8, "coarse_psnr": 0.2}, steps=40_000, batch=4, crop=48, lr=2e-3
-        ),
-        Stage("mask", ("mask",), {"mask_l1": 10}, steps=1_200, batch=8, crop=32, lr=2e-3),
+        Stage("restore", _BOTH, {"refined_psnr": 0.8, "coarse_psnr": 0.2}, steps=40_000, batch=4, crop=48, rate=2e-3),
+        Stage("mask", ("mask",), {"mask_l1": 10}, steps=1_200, batch=8, crop=32, rate=2e-3),
     ),
     "scratch": (
-        Stage("restore", _BOTH, {"dense_psnr": 1, "coarse_psnr": 0.5}, steps=10_000, batch=8, crop=48, lr=1e-3),
+        Stage("restore", _BOTH, {"dense_psnr": 1, "coarse_psnr": 0.5}, steps=10_000, batch=8, crop=48, rate=1e-3),
         *FINETUNE_STAGES[1:],
     ),
     "table9-e2e": (
         replace(_RESTORE, name="e2e", parts=("base", "mask", "refine"), losses={**_RESTORE.losses, "mask_l1": 10}),
     ),
     "table9-without-supervision": (_RESTORE, replace(_MASK, losses={"gated_l1": 10})),
-}  # fmt: skip
+}
 """Named sets of stages, for `stages:` in a config."""
 
 

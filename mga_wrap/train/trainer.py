@@ -45,7 +45,7 @@ class MGATrainer:
         stages: one after the other; None: `PAPER_STAGES` or `FINETUNE_STAGES`, by the style of the net.
         output_dir: a folder of its own.
         target: "hr", or "original": what the network makes of lr with `k="dense"` before it is trained; no ground
-            truth is needed. Style "continue" only.
+            truth is needed. Style "pretrained" only.
         validation: a folder of HR images, or `Validation` to say more; None: no validation, and `best/` is not written.
         seed: of all that is drawn.
         device: "auto" or "cpu".
@@ -83,7 +83,7 @@ class MGATrainer:
             raise ArgumentError(f"got save_seconds={save_seconds}; expected 0 or more")
         continues = net.geometry.border == "shift"
         if target == "original" and not continues:
-            raise ArgumentError("got target='original' for a network in style 'paper'; expected style 'continue'")
+            raise ArgumentError("got target='original' for a network in style 'paper'; expected style 'pretrained'")
         self.net, self.target, self.seed = net, target, seed
         self.data = data if isinstance(data, Data) else Data(hr=Path(data))
         self.validation = validation if isinstance(validation, Validation | None) else Validation(Path(validation))
@@ -138,9 +138,12 @@ class _Fit:
         self.net.to(self.accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         taught = trainer.target == "original"
         self.images = read_images(
-            trainer.data, scale=self.net.scale, channels=self.net.geometry.channels, taught=taught,
+            trainer.data,
+            scale=self.net.scale,
+            channels=self.net.geometry.channels,
+            taught=taught,
             smallest=min(stage.crop for stage in self.stages),
-        )  # fmt: skip
+        )
         for stage in self.stages:
             self._pairs(stage)
         self.teacher = self._make_teacher() if taught else None
@@ -188,15 +191,19 @@ class _Fit:
 
     def _learner(
         self, number: int, parameters: Mapping[str, nn.Parameter], crops: Crops, state: State | None
-    ) -> Learner:  # fmt: skip
+    ) -> Learner:
         stage = self.stages[number]
         begun = state is not None and state.step > 0
         if stage.least_squares and not begun and isinstance(getattr(self.net.base, "coarse_tail", None), LightTail):
             fit_coarse_tail(self.net, crops.batch(0, range(FIT_CROPS)).lr.to(self.accelerator.device).split(8))
         learner = Learner(
-            self.net, stage, seed=(self.trainer.seed, number), parameters=parameters, teacher=self.teacher,
+            self.net,
+            stage,
+            seed=(self.trainer.seed, number),
+            parameters=parameters,
+            teacher=self.teacher,
             accelerator=self.accelerator,
-        )  # fmt: skip
+        )
         if state is not None and begun:
             learner.load(state.tensors, step=state.step)
         return learner
@@ -212,9 +219,12 @@ class _Fit:
 
     def _crops(self, stage: Stage, number: int) -> Crops:
         return Crops(
-            self._pairs(stage), scale=self.net.scale, crop=stage.crop, detail=self.trainer.data.detail,
+            self._pairs(stage),
+            scale=self.net.scale,
+            crop=stage.crop,
+            detail=self.trainer.data.detail,
             seed=(self.trainer.seed, number),
-        )  # fmt: skip
+        )
 
     def _pairs(self, stage: Stage) -> list[Pair]:
         """The images that a crop of the stage fits into."""
@@ -228,10 +238,14 @@ class _Fit:
 
     def _batches(self, stage: Stage, crops: Crops, first: int) -> Iterator[Batch]:
         loader = batches(
-            crops, size=stage.batch, accumulate=stage.accumulate, steps=range(first, stage.steps),
-            processes=self.accelerator.num_processes, rank=self.accelerator.process_index,
+            crops,
+            size=stage.batch,
+            accumulate=stage.accumulate,
+            steps=range(first, stage.steps),
+            processes=self.accelerator.num_processes,
+            rank=self.accelerator.process_index,
             workers=self.trainer.data.workers,
-        )  # fmt: skip
+        )
         return iter(loader)
 
     def _crops_a_step(self, stage: Stage) -> int:
@@ -266,10 +280,13 @@ class _Fit:
     def _plan(self) -> dict[str, Any]:
         """What must not change while a training goes on, as JSON gives it back."""
         plan = {
-            "seed": self.trainer.seed, "target": self.trainer.target, "processes": self.accelerator.num_processes,
-            "detail": self.trainer.data.detail, "images": len(self.images.pairs),
+            "seed": self.trainer.seed,
+            "target": self.trainer.target,
+            "processes": self.accelerator.num_processes,
+            "detail": self.trainer.data.detail,
+            "images": len(self.images.pairs),
             "stages": [asdict(stage) for stage in self.stages],
-        }  # fmt: skip
+        }
         same: dict[str, Any] = json.loads(json.dumps(plan))
         return same
 
@@ -299,7 +316,7 @@ class _Fit:
                 "step": learner.step,
                 "total_steps": sum(stage.steps for stage in self.stages[:number]) + learner.step,
                 "loss": round(loss, 6),
-                "lr": float(f"{learner.lr:.4g}"),
+                "rate": float(f"{learner.rate:.4g}"),
                 "seconds": round(self.seconds + self.progress.seconds, 1),
                 **figures,
             }

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from mga_wrap.errors import ArgumentError
-from mga_wrap.measure.metrics import psnr
 from mga_wrap.nets.mga import Amount, MGANet, check_amount
+from mga_wrap.pictures.metrics import psnr
 from mga_wrap.train.data import Data, Pair, read_images
 
 

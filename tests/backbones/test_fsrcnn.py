@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 
 from mga_wrap.backbones import FSRCNN
+from mga_wrap.counting import count_parameters
 from mga_wrap.errors import ArgumentError
-from mga_wrap.measure import count_parameters
 
 SCALES = (2, 3, 4)
 

@@ -10,9 +10,10 @@ import torch.nn.functional as F
 from torch import fx, nn
 
 from mga_wrap.backbones import PAN
+from mga_wrap.counting import count_macs, count_parameters
 from mga_wrap.errors import ArgumentError
-from mga_wrap.measure import count_macs, count_parameters, crop_to_multiple, psnr, ssim
-from mga_wrap.measure.pairs import as_bytes, find_pairs, read_pair
+from mga_wrap.pictures import crop_to_multiple, psnr, ssim
+from mga_wrap.pictures.pairs import as_bytes, find_pairs, read_pair
 
 SCALES = (2, 3, 4)
 

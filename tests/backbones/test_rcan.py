@@ -8,8 +8,8 @@ from torch import fx, nn
 
 import mga_wrap as mga
 from mga_wrap.backbones import RCAN
+from mga_wrap.counting import count_parameters
 from mga_wrap.errors import ArgumentError
-from mga_wrap.measure import count_parameters
 
 SCALES = (2, 3, 4)
 TINY: dict[str, Any] = {"n_resgroups": 3, "n_resblocks": 2, "n_feats": 16, "reduction": 4}
@@ -25,9 +25,7 @@ def test_parameters_equal_the_papers_base_net(scale: int, parameters: int) -> No
         assert count_parameters(RCAN(scale=scale, n_resgroups=7)) == parameters
 
 
-@pytest.mark.parametrize(
-    ("scale", "enlarger"), [(2, {"tail.0.0"}), (3, {"tail.0.0"}), (4, {"tail.0.0", "tail.0.2"})]
-)  # fmt: skip
+@pytest.mark.parametrize(("scale", "enlarger"), [(2, {"tail.0.0"}), (3, {"tail.0.0"}), (4, {"tail.0.0", "tail.0.2"})])
 def test_names_are_those_of_the_authors_code(scale: int, enlarger: set[str]) -> None:
     with torch.device("meta"):
         net = RCAN(scale=scale, rgb_range=255)

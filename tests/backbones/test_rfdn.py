@@ -12,8 +12,9 @@ from torch import fx, nn
 import mga_wrap as mga
 from mga_wrap.backbones import RFDN
 from mga_wrap.backbones.rfdn import ESA
+from mga_wrap.counting import count_parameters
 from mga_wrap.errors import ArgumentError
-from mga_wrap.measure import count_parameters, crop_to_multiple, psnr
+from mga_wrap.pictures import crop_to_multiple, psnr
 
 SCALES = (2, 3, 4)
 

@@ -8,8 +8,8 @@ from torch import Tensor, fx, nn
 
 import mga_wrap as mga
 from mga_wrap.backbones import SRResNet
+from mga_wrap.counting import count_parameters
 from mga_wrap.errors import ArgumentError
-from mga_wrap.measure import count_parameters
 
 SCALES = (2, 3, 4)
 

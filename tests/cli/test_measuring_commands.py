@@ -14,18 +14,19 @@ import numpy as np
 import pytest
 import torch
 from click.testing import Result
-from networks import build
 from PIL import Image
+from toys.plain import build
 from typer.testing import CliRunner
 
 import mga_wrap as mga
 from mga_wrap.api import accelerate
 from mga_wrap.backbones.registry import create_backbone
 from mga_wrap.cli import app
+from mga_wrap.counting import count_macs
 from mga_wrap.hub import save_pretrained
-from mga_wrap.measure import count_macs, resize_bicubic
 from mga_wrap.measure import evaluate as evaluation
 from mga_wrap.measure.mask import agreement, true_mask
+from mga_wrap.pictures import resize_bicubic
 
 needs_matplotlib = pytest.mark.skipif(importlib.util.find_spec("matplotlib") is None, reason="matplotlib is missing")
 
@@ -35,9 +36,9 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Untrained networks by style; the one that goes on has a Refine-Net of 4 x 4 patches."""
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("nets")
-    for style in ("paper", "continue"):
+    for style in ("paper", "pretrained"):
         save_pretrained(accelerate(create_backbone("fsrcnn", scale=2), style=style, p=4), folder / style)
-    return {style: folder / style for style in ("paper", "continue")}
+    return {style: folder / style for style in ("paper", "pretrained")}
 
 
 @pytest.fixture
@@ -71,7 +72,7 @@ def table(path: Path) -> list[dict[str, str]]:
 def test_all_variants_and_the_original_in_every_form(saved: dict[str, Path], data: Path, tmp_path: Path) -> None:
     out = {form: tmp_path / "out" / f"a.{form}" for form in ("csv", "json", "md")}
     words = ["--variants", "--rgb", "--csv", out["csv"], "--json", out["json"], "--markdown", out["md"]]
-    result = run("eval", data, saved["continue"], *words)
+    result = run("eval", data, saved["pretrained"], *words)
     assert (result.exit_code, result.stderr) == (0, "")
     assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["a.csv", "a.json", "a.md"]
     means = {row["variant"]: row for row in table(out["csv"]) if row["picture"] == "mean"}
@@ -252,7 +253,7 @@ def test_mask_accuracy_needs_a_table_1_that_is_one(saved: dict[str, Path], data:
 
 
 # --------------------------------------------------------------------------------------------------------------- sheet
-@pytest.mark.parametrize("style", ["paper", "continue"])
+@pytest.mark.parametrize("style", ["paper", "pretrained"])
 def test_a_page_holds_its_pictures(style: str, saved: dict[str, Path], data: Path, tmp_path: Path) -> None:
     result = run("sheet", data, saved[style], "-o", tmp_path / "new" / "a.html", "--k", "0.2")
     assert (result.exit_code, result.stderr) == (0, "")

@@ -6,12 +6,12 @@ import dataclasses
 
 import pytest
 import torch
-from networks import NETWORKS, C, LongSkip, Residual, build, conv
-from sized_networks import build_sized
 from torch import Tensor, nn
+from toys.plain import NETWORKS, C, LongSkip, Residual, build, conv
+from toys.sized import build_sized
 
 import mga_wrap as mga
-from mga_wrap.measure.cost import count_macs
+from mga_wrap.counting import count_macs
 
 CROSSING = {  # after the first block: what every later cut has too
     "LongSkip": ("8 x 1", "8 x 1"),
@@ -81,9 +81,13 @@ def test_the_cost_by_hand() -> None:
     part = mga.inspect(build("LongSkip", 2)).head
     block, tail = dataclasses.replace(part, macs=10.0), dataclasses.replace(part, macs=20.0)
     anatomy = dataclasses.replace(
-        mga.inspect(build("LongSkip", 2)), head=dataclasses.replace(part, macs=5.0), blocks=(block,) * 4, tail=tail,
-        mask_macs=3.0, light_macs=7.0,
-    )  # fmt: skip
+        mga.inspect(build("LongSkip", 2)),
+        head=dataclasses.replace(part, macs=5.0),
+        blocks=(block,) * 4,
+        tail=tail,
+        mask_macs=3.0,
+        light_macs=7.0,
+    )
     assert anatomy.macs == 65
     assert anatomy.cost(3, share=0.5, p=4, halo=1) == pytest.approx((5 + 30 + 20 + 3 + 0.5 * 2.25 * (10 + 20)) / 65)
     assert anatomy.cost(1, share=0.0, p=16, halo=2) == pytest.approx((5 + 10 + 20) / 65)

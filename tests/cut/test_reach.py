@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 import torch
-from networks import C, LongSkip, Residual, build, conv
-from sized_networks import build_sized
 from torch import Tensor, nn
 from torch.nn import functional as F
+from toys.plain import C, LongSkip, Residual, build, conv
+from toys.sized import build_sized
 
 import mga_wrap as mga
-from mga_wrap.cut.chain import find_chain
 from mga_wrap.cut.reach import Inexact, reaches
+from mga_wrap.graph.chain import find_chain
 
 BY_HAND = {
     # blocks, tail: one for each 3x3 convolution in a row

@@ -6,15 +6,15 @@ import copy
 
 import pytest
 import torch
-from networks import NETWORKS, C, LongSkip, build, conv
 from torch import Tensor, nn
+from toys.plain import NETWORKS, C, LongSkip, build, conv
 
 import mga_wrap as mga
-from mga_wrap.cut.chain import find_chain
+from mga_wrap.counting import count_macs, count_parameters
 from mga_wrap.cut.crossing import interface
-from mga_wrap.cut.split import before_upsampler, split_continue, split_paper
-from mga_wrap.cut.trace import fact
-from mga_wrap.measure.cost import count_macs, count_parameters
+from mga_wrap.cut.split import before_upsampler, split_paper, split_pretrained
+from mga_wrap.graph.chain import find_chain
+from mga_wrap.graph.trace import fact
 
 # channels and resolution of what crosses a cut after the second block, at x4; the halo of each is halo or 0
 CONTINUE = {
@@ -45,9 +45,9 @@ def crossing(base: nn.Module, lr: Tensor) -> list[tuple[int, int]]:
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_what_crosses_in_style_continue(name: str) -> None:
+def test_what_crosses_in_style_pretrained(name: str) -> None:
     chain = find_chain(build(name, 4))
-    split = split_continue(chain, 2, interface(chain, 2), halo=3)
+    split = split_pretrained(chain, 2, interface(chain, 2), halo=3)
     assert crossing(split.base, torch.rand(1, 3, 12, 10)) == CONTINUE[name]
     assert split.halos == (3,) * len(CONTINUE[name])
     assert split.trim == 3
@@ -64,7 +64,7 @@ def test_what_crosses_in_style_paper(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-@pytest.mark.parametrize("style", ["continue", "paper"])
+@pytest.mark.parametrize("style", ["pretrained", "paper"])
 def test_names_in_the_state_dict_are_the_originals(name: str, style: str) -> None:
     model = build(name, 3)
     net, state = mga.accelerate(model, split_at=2, style=style), model.state_dict()
@@ -84,7 +84,7 @@ def test_names_in_the_state_dict_are_the_originals(name: str, style: str) -> Non
                 assert torch.equal(value, state[key])
 
 
-@pytest.mark.parametrize("style", ["continue", "paper"])
+@pytest.mark.parametrize("style", ["pretrained", "paper"])
 def test_each_block_is_on_one_side(style: str) -> None:
     net = mga.accelerate(build("ControlFlow", 2), split_at=3, style=style)
     assert {key.split(".")[1] for key in net.base.state_dict() if key.startswith("body")} == {"0", "1", "2"}
@@ -92,7 +92,7 @@ def test_each_block_is_on_one_side(style: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["InPlace", "LongSkip"])
-@pytest.mark.parametrize("style", ["continue", "paper"])
+@pytest.mark.parametrize("style", ["pretrained", "paper"])
 @pytest.mark.parametrize("k", [0, 3, "all", "dense"])
 def test_the_users_image_is_never_written_into(name: str, style: str, k: object) -> None:
     net, lr = mga.accelerate(build(name, 2), style=style, p=4), torch.rand(2, 3, 11, 13)
@@ -157,9 +157,16 @@ def test_the_skips_of_the_refine_net_start_at_its_input() -> None:
         assert torch.equal(net(lr, k="dense"), expected)
 
 
-@pytest.mark.parametrize(("name", "operation"), [
-    ("LongSkip", "add"), ("CatFusion", "add"), ("PAN", "add"), ("ControlFlow", "body.3"), ("ImageAdded", "body.9"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "operation"),
+    [
+        ("LongSkip", "add"),
+        ("CatFusion", "add"),
+        ("PAN", "add"),
+        ("ControlFlow", "body.3"),
+        ("ImageAdded", "body.9"),
+    ],
+)
 def test_the_feature_of_the_paper_is_what_enters_the_upsampler(name: str, operation: str) -> None:
     node = before_upsampler(find_chain(build(name, 4)))
     assert getattr(node.target, "__name__", node.target) == operation
@@ -221,14 +228,20 @@ def test_a_tail_that_looks_back_into_the_body_is_refused_in_style_paper() -> Non
             return sr + self.tail(first)
 
     assert mga.accelerate(LooksBack(2)) is not None
-    with pytest.raises(mga.CutError, match=r"the upsampler also uses .* of the body; use style='continue'"):
+    with pytest.raises(mga.CutError, match=r"the upsampler also uses .* of the body; use style='pretrained'"):
         mga.accelerate(LooksBack(2), style="paper")
 
 
-@pytest.mark.parametrize(("layer", "text"), [
-    (lambda: nn.Conv2d(4 * C, C, 1, groups=2), r"c.0, after the fusion of all blocks, is a Conv2d; .*ungrouped"),
-    (lambda: nn.PixelShuffle(2), r"c.0, after the fusion of all blocks, is a PixelShuffle; .*use style='continue'"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("layer", "text"),
+    [
+        (lambda: nn.Conv2d(4 * C, C, 1, groups=2), r"c.0, after the fusion of all blocks, is a Conv2d; .*ungrouped"),
+        (
+            lambda: nn.PixelShuffle(2),
+            r"c.0, after the fusion of all blocks, is a PixelShuffle; .*use style='pretrained'",
+        ),
+    ],
+)
 def test_a_fusion_that_cannot_be_sliced_is_refused_in_style_paper(layer: object, text: str) -> None:
     model = build("CatFusion", 2)
     first = layer()

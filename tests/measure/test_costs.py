@@ -6,11 +6,11 @@ import json
 
 import pytest
 import torch
-from networks import build
+from toys.plain import build
 
 import mga_wrap as mga
+from mga_wrap.counting import count_parameters
 from mga_wrap.errors import ArgumentError
-from mga_wrap.measure import count_parameters
 from mga_wrap.measure.costs import Cost, cost_table
 
 

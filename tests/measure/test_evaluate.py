@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from mga_wrap.api import accelerate
 from mga_wrap.backbones.registry import create_backbone
 from mga_wrap.errors import ArgumentError, ImageError
-from mga_wrap.measure.degrade import resize_bicubic
 from mga_wrap.measure.evaluate import MEAN, Row, evaluate, means
-from mga_wrap.measure.metrics import psnr, ssim
+from mga_wrap.pictures.bicubic import resize_bicubic
+from mga_wrap.pictures.metrics import psnr, ssim
 
 
 class Bicubic(nn.Module):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from networks import build
+from toys.plain import build
 
 import mga_wrap as mga
 from mga_wrap.errors import ImageError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from networks import build
+from toys.plain import build
 
 import mga_wrap as mga
 from mga_wrap.errors import ArgumentError
@@ -24,9 +24,18 @@ def continued() -> mga.MGANet:
 def test_a_number_of_patches_keeps_its_area_and_a_share_stays(paper: mga.MGANet) -> None:
     settings = settings_of(paper, [0, 240, 0.5, "all", "dense"], ps=[2, 4, 8])
     assert settings == [
-        Setting(0), Setting(960, 2), Setting(240, 4), Setting(60, 8), Setting(0.5, 2), Setting(0.5, 4),
-        Setting(0.5, 8), Setting("all", 2), Setting("all", 4), Setting("all", 8), Setting("dense"),
-    ]  # fmt: skip
+        Setting(0),
+        Setting(960, 2),
+        Setting(240, 4),
+        Setting(60, 8),
+        Setting(0.5, 2),
+        Setting(0.5, 4),
+        Setting(0.5, 8),
+        Setting("all", 2),
+        Setting("all", 4),
+        Setting("all", 8),
+        Setting("dense"),
+    ]
     assert settings_of(paper, [1], ps=[64]) == [Setting(1, 64)]
 
 

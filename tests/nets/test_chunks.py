@@ -32,9 +32,7 @@ def windows() -> list[Tensor]:
     return [torch.rand(7, 3, 4, 5), torch.rand(7, 3, 1, 1), torch.rand(2, 2)]
 
 
-@pytest.mark.parametrize(
-    ("pixels", "seen"), [(10_000, [7]), (7 * 20, [7]), (3 * 20, [3, 3, 1]), (1, [1] * 7)]
-)  # fmt: skip
+@pytest.mark.parametrize(("pixels", "seen"), [(10_000, [7]), (7 * 20, [7]), (3 * 20, [3, 3, 1]), (1, [1] * 7)])
 def test_chunks_hold_as_many_windows_as_fit(pixels: int, seen: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chunks, "PIXELS", pixels)
     refine, given = Refine().eval(), windows()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from networks import build
-from sized_networks import build_sized
 from torch.nn import functional as F
+from toys.plain import build
+from toys.sized import build_sized
 
 import mga_wrap as mga
 from mga_wrap.nets.light import LightTail, depth_within
@@ -22,9 +22,16 @@ def test_it_starts_as_a_bilinear_image(scale: int, zoom: int, feature: tuple[int
     assert torch.equal(coarse, F.interpolate(lr, scale_factor=scale, mode="bilinear"))
 
 
-@pytest.mark.parametrize(("budget", "hidden", "convolutions"), [
-    (0, 4, 1), (CONV + LAST - 1, 4, 1), (CONV + LAST, 8, 1), (3 * CONV + LAST, 8, 3), (1e9, 8, 6),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("budget", "hidden", "convolutions"),
+    [
+        (0, 4, 1),
+        (CONV + LAST - 1, 4, 1),
+        (CONV + LAST, 8, 1),
+        (3 * CONV + LAST, 8, 3),
+        (1e9, 8, 6),
+    ],
+)
 def test_it_has_as_many_convolutions_as_its_budget_pays_for(budget: float, hidden: int, convolutions: int) -> None:
     tail = LightTail(8, 3, scale=2, zoom=2, depth=depth_within(budget, 8, 3, zoom=2))
     assert tail.first.out_channels == hidden

@@ -41,9 +41,14 @@ def average(x: Tensor, p: int) -> Tensor:
 
 @few
 @given(
-    height=side, width=side, p=st.integers(1, 20), batch=st.integers(1, 3), dynamic=st.booleans(),
-    channels=st.sampled_from([1, 2]), resolution=st.sampled_from(["full", "patch"]),
-)  # fmt: skip
+    height=side,
+    width=side,
+    p=st.integers(1, 20),
+    batch=st.integers(1, 3),
+    dynamic=st.booleans(),
+    channels=st.sampled_from([1, 2]),
+    resolution=st.sampled_from(["full", "patch"]),
+)
 def test_one_score_for_each_patch_at_every_size(
     height: int, width: int, p: int, batch: int, dynamic: bool, channels: int, resolution: str
 ) -> None:
@@ -120,13 +125,16 @@ def test_every_parameter_learns_from_the_first_step(options: dict[str, object]) 
         assert parameter.grad.abs().max() > 0, name
 
 
-@pytest.mark.parametrize(("options", "text"), [
-    ({"p": 0}, "got p=0; expected a patch side of at least 1 pixel"),
-    ({"p": -2}, "got p=-2; expected a patch side of at least 1 pixel"),
-    ({"map_channels": 3}, "got map_channels=3; expected 1 or 2"),
-    ({"map_channels": 0}, "got map_channels=0; expected 1 or 2"),
-    ({"resolution": "half"}, "got resolution='half'; expected 'full' or 'patch'"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"p": 0}, "got p=0; expected a patch side of at least 1 pixel"),
+        ({"p": -2}, "got p=-2; expected a patch side of at least 1 pixel"),
+        ({"map_channels": 3}, "got map_channels=3; expected 1 or 2"),
+        ({"map_channels": 0}, "got map_channels=0; expected 1 or 2"),
+        ({"resolution": "half"}, "got resolution='half'; expected 'full' or 'patch'"),
+    ],
+)
 def test_options_out_of_range(options: dict[str, object], text: str) -> None:
     with pytest.raises(ArgumentError, match=text):
         MaskPredictor(NF, **{"p": 4, **options})

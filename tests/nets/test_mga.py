@@ -7,15 +7,15 @@ import dataclasses
 
 import pytest
 import torch
-from networks import build
 from torch import Tensor
+from toys.plain import build
 
 import mga_wrap as mga
-from mga_wrap.measure.cost import count_macs
+from mga_wrap.counting import count_macs
 from mga_wrap.nets.mga import check_amount, patch_count
 
 
-@pytest.fixture(params=["continue", "paper"])
+@pytest.fixture(params=["pretrained", "paper"])
 def net(request: pytest.FixtureRequest) -> mga.MGANet:
     return mga.accelerate(build("LongSkip", 2), p=4, halo=1, style=request.param, k=0.5)
 
@@ -24,10 +24,21 @@ def image(height: int, width: int, batch: int = 1) -> Tensor:
     return torch.rand(batch, 3, height, width, generator=torch.Generator().manual_seed(2))
 
 
-@pytest.mark.parametrize(("k", "expected"), [
-    (0, 0), (0.0, 0), ("base", 0), (1, 1), (10**9, 10**9), (0.25, 0.25), (1.0, 1.0), (1e-9, 1e-9), ("all", "all"),
-    ("dense", "dense"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("k", "expected"),
+    [
+        (0, 0),
+        (0.0, 0),
+        ("base", 0),
+        (1, 1),
+        (10**9, 10**9),
+        (0.25, 0.25),
+        (1.0, 1.0),
+        (1e-9, 1e-9),
+        ("all", "all"),
+        ("dense", "dense"),
+    ],
+)
 def test_amounts_in_one_form(k: object, expected: object) -> None:
     got = check_amount(k)
     assert got == expected
@@ -40,11 +51,29 @@ def test_what_is_no_amount(k: object) -> None:
         check_amount(k)
 
 
-@pytest.mark.parametrize(("k", "patches", "count"), [
-    (1, 10, 1), (10, 10, 10), (11, 10, 10), (10**9, 10, 10), ("all", 10, 10), (1.0, 10, 10), (0.25, 10, 3),
-    (0.24, 10, 2), (0.5, 5, 3), (0.5, 1, 1), (1e-9, 10, 1), (0.001, 10, 1), (0.999, 10, 10), (0.3, 10, 3),
-    (0.1, 1_000_000, 100_000), (1.0, 123_457, 123_457), (1 / 3, 3, 1), (2 / 3, 3, 2),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("k", "patches", "count"),
+    [
+        (1, 10, 1),
+        (10, 10, 10),
+        (11, 10, 10),
+        (10**9, 10, 10),
+        ("all", 10, 10),
+        (1.0, 10, 10),
+        (0.25, 10, 3),
+        (0.24, 10, 2),
+        (0.5, 5, 3),
+        (0.5, 1, 1),
+        (1e-9, 10, 1),
+        (0.001, 10, 1),
+        (0.999, 10, 10),
+        (0.3, 10, 3),
+        (0.1, 1_000_000, 100_000),
+        (1.0, 123_457, 123_457),
+        (1 / 3, 3, 1),
+        (2 / 3, 3, 2),
+    ],
+)
 def test_at_least_one_patch_and_at_most_all(k: object, patches: int, count: int) -> None:
     assert patch_count(k, patches) == count
 
@@ -105,9 +134,17 @@ def test_the_trace_holds_everything_between(net: mga.MGANet) -> None:
 
 
 @torch.no_grad()
-@pytest.mark.parametrize(("k", "share", "count"), [
-    (0, 0.0, None), ("dense", 1.0, None), ("all", 1.0, 20), (1.0, 1.0, 20), (0.5, 0.5, 10), (99, 1.0, 20),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("k", "share", "count"),
+    [
+        (0, 0.0, None),
+        ("dense", 1.0, None),
+        ("all", 1.0, 20),
+        (1.0, 1.0, 20),
+        (0.5, 0.5, 10),
+        (99, 1.0, 20),
+    ],
+)
 def test_the_share_that_a_trace_says(net: mga.MGANet, k: object, share: float, count: int | None) -> None:
     trace = net.trace(image(13, 18), k=k)
     assert trace.share == share

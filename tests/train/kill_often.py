@@ -13,8 +13,8 @@ import sys
 import time
 from pathlib import Path
 
-import pictures
 import torch
+from toys import trainings as pictures
 
 import mga_wrap as mga
 from mga_wrap.train.trainer import MGATrainer  # imported before the first life
@@ -25,9 +25,14 @@ def live(images: Path, folder: Path) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     validation = mga.Validation(images, images=1, every=3)
     MGATrainer(
-        pictures.paper_net(), images, stages=pictures.long_stages(), output_dir=folder, validation=validation,
-        device="cpu", save_seconds=0.0,
-    ).fit()  # fmt: skip
+        pictures.paper_net(),
+        images,
+        stages=pictures.long_stages(),
+        output_dir=folder,
+        validation=validation,
+        device="cpu",
+        save_seconds=0.0,
+    ).fit()
 
 
 def fork(images: Path, folder: Path) -> int:

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from pictures import noise
 from PIL import Image
+from toys.trainings import noise
 
 import mga_wrap as mga
-from mga_wrap.measure.degrade import resize_bicubic
+from mga_wrap.pictures.bicubic import resize_bicubic
 from mga_wrap.train.crops import STRIDE, Batch, Crops, batches
 from mga_wrap.train.data import Data, Pair, read_images
 from mga_wrap.train.losses import LOSSES, Outputs

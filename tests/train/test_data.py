@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pictures import noise
 from PIL import Image
+from toys.trainings import noise
 
 import mga_wrap as mga
-from mga_wrap.measure.degrade import crop_to_multiple, resize_bicubic
+from mga_wrap.pictures.bicubic import crop_to_multiple, resize_bicubic
 from mga_wrap.train.data import Data, Images, read_images
 from mga_wrap.train.validate import Validator
 

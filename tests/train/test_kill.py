@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from pictures import rows, smooth
+from toys.trainings import rows, smooth
 
 from mga_wrap.train.state import load_state
 

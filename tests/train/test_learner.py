@@ -10,7 +10,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from pictures import STAGES, paper_net
+from toys.trainings import STAGES, paper_net
 
 from mga_wrap.train.crops import Batch
 from mga_wrap.train.learner import Learner
@@ -39,12 +39,12 @@ def rates(stage: Stage, accelerator: Accelerator) -> list[float]:
     found = []
     for _ in range(stage.steps):
         learner.update([batch()])
-        found.append(learner.lr)
+        found.append(learner.rate)
     return found
 
 
 def test_the_learning_rate_warms_up_and_goes_down_to_zero(accelerator: Accelerator) -> None:
-    found = rates(replace(STAGES[0], steps=24, warmup=4, lr=1e-2), accelerator)
+    found = rates(replace(STAGES[0], steps=24, warmup=4, rate=1e-2), accelerator)
     assert found[:4] == pytest.approx([2.5e-3, 4.375e-3, 6.25e-3, 8.125e-3])
     assert found[4] == 1e-2
     assert found[14] == pytest.approx(5e-3)
@@ -53,14 +53,14 @@ def test_the_learning_rate_warms_up_and_goes_down_to_zero(accelerator: Accelerat
 
 
 def test_the_cosine_restarts(accelerator: Accelerator) -> None:
-    found = rates(replace(STAGES[0], steps=20, warmup=0, cycles=2, lr=1e-2), accelerator)
+    found = rates(replace(STAGES[0], steps=20, warmup=0, cycles=2, rate=1e-2), accelerator)
     assert found[0] == found[10] == 1e-2
     assert found[9] == found[19] < 1e-3
 
 
 def test_a_stage_shorter_than_its_warm_up_still_learns(accelerator: Accelerator) -> None:
     for steps in (1, 2, 3):
-        assert max(rates(replace(STAGES[0], steps=steps, warmup=200, lr=1e-2), accelerator)) > 4e-3
+        assert max(rates(replace(STAGES[0], steps=steps, warmup=200, rate=1e-2), accelerator)) > 4e-3
 
 
 def test_the_average_follows_the_weights_and_is_lent_for_a_moment(accelerator: Accelerator) -> None:

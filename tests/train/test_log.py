@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from pictures import rows
+from toys.trainings import rows
 
 import mga_wrap as mga
 from mga_wrap.train.log import Log

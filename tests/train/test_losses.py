@@ -7,15 +7,15 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from networks import build
-from pictures import paper_net
 from torch import Tensor, nn
 from torch.nn import functional as F
+from toys.plain import build
+from toys.trainings import paper_net
 
 import mga_wrap as mga
 from mga_wrap.measure.mask import luma
-from mga_wrap.measure.metrics import LUMA
 from mga_wrap.nets.mask import MaskPredictor
+from mga_wrap.pictures.metrics import LUMA
 from mga_wrap.train.losses import LOSSES, Outputs, sharpness, sharpness_loss
 
 
@@ -180,7 +180,7 @@ def test_colours_count_alike_by_hand() -> None:
 
 @pytest.mark.parametrize("name", ["dense_l1", "refined_l1"])
 def test_an_image_that_the_true_mask_looked_at_first_still_teaches(name: str) -> None:
-    net = mga.accelerate(build("LongSkip", 2), style="continue")
+    net = mga.accelerate(build("LongSkip", 2), style="pretrained")
     out = Outputs(net, torch.rand(1, 3, 12, 12), torch.rand(1, 3, 24, 24))
     (LOSSES["mask_l1"](out) + LOSSES[name](out)).backward()
     assert all(parameter.grad is not None for parameter in net.refine.parameters())

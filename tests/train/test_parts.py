@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from networks import NETWORKS, build
-from pictures import paper_net
 from torch import nn
+from toys.plain import NETWORKS, build
+from toys.trainings import paper_net
 
 import mga_wrap as mga
 from mga_wrap.train.parts import coarse_tail, learning, parameters_of

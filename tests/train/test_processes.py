@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from pictures import rows, smooth
+from toys.trainings import rows, smooth
 
 from mga_wrap.train.state import load_state
 
@@ -18,7 +18,7 @@ HERE = Path(__file__).resolve().parent
 SCRIPT = """
 import sys
 from dataclasses import replace
-from pictures import STAGES, paper_net
+from toys.trainings import STAGES, paper_net
 from mga_wrap.train.trainer import MGATrainer
 from mga_wrap.train.validate import Validation
 images, out, batch = sys.argv[1], sys.argv[2], int(sys.argv[3])
@@ -33,8 +33,9 @@ def start(images: Path, out: Path, batch: int, **environment: object) -> subproc
     return subprocess.Popen(
         [sys.executable, "-c", SCRIPT, str(images), str(out), str(batch)],
         env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", **{k: str(v) for k, v in environment.items()}},
-        stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def test_two_processes_are_one_with_twice_the_batch(tmp_path: Path) -> None:

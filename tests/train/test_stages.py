@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from pictures import paper_net
+from toys.trainings import paper_net
 
 import mga_wrap as mga
 from mga_wrap.train.losses import LOSSES
@@ -53,7 +53,7 @@ def test_an_unknown_set_names_the_nearest() -> None:
 
 
 def test_fields_are_changed_by_the_name_of_the_stage() -> None:
-    assert changed(mga.PAPER_STAGES, {"mask": {"steps": 5, "lr": 0.1}}) == (RESTORE, replace(MASK, steps=5, lr=0.1))
+    assert changed(mga.PAPER_STAGES, {"mask": {"steps": 5, "rate": 0.1}}) == (RESTORE, replace(MASK, steps=5, rate=0.1))
     with pytest.raises(mga.ArgumentError, match=r"a change of the stage 'masks'; expected one of restore, mask; did"):
         changed(mga.PAPER_STAGES, {"masks": {}})
     with pytest.raises(mga.ArgumentError, match=r"stage 'mask': got 'step'; expected one of name, .*mean 'steps'"):
@@ -67,9 +67,9 @@ WRONG = [
     ({"warmup": -1}, r"got warmup=-1; expected a whole number >= 0"),
     ({"cycles": 0}, r"got cycles=0"),
     ({"accumulate": 0}, r"got accumulate=0"),
-    ({"lr": -1e-3}, r"got lr=-0.001; expected 0 <= lr < 1"),
-    ({"lr": "fast"}, r"got lr='fast'"),
-    ({"lr": float("nan")}, r"got lr=nan"),
+    ({"rate": -1e-3}, r"got rate=-0.001; expected 0 <= rate < 1"),
+    ({"rate": "fast"}, r"got rate='fast'"),
+    ({"rate": float("nan")}, r"got rate=nan"),
     ({"clip": -1.0}, r"got clip=-1.0"),
     ({"ema": 1.0}, r"got ema=1.0; expected 0 <= ema < 1"),
     ({"parts": "mask"}, r"got parts='mask'; expected a list of parts"),

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 import torch
 from accelerate.state import AcceleratorState
-from networks import build
-from pictures import STAGES, equal, noise, paper_net, rows, smooth
 from torch import Tensor
+from toys.plain import build
+from toys.trainings import STAGES, equal, noise, paper_net, rows, smooth
 
 import mga_wrap as mga
-from mga_wrap.measure.metrics import psnr
+from mga_wrap.pictures.metrics import psnr
 from mga_wrap.train import losses, state
 from mga_wrap.train.crops import Crops
 from mga_wrap.train.data import Data, read_images
@@ -71,7 +71,7 @@ def test_each_stage_trains_its_parts_alone(make: Callable[..., mga.MGATrainer]) 
 def test_training_lowers_the_loss(make: Callable[..., mga.MGATrainer], images: Path) -> None:
     pairs = read_images(Data(hr=images), scale=2, channels=3, smallest=8, taught=False).pairs
     batch = Crops(pairs, scale=2, crop=8, detail=0.0, seed=(9,)).batch(0, range(16))
-    one = make(stages=(replace(STAGES[0], steps=60, lr=3e-3),))
+    one = make(stages=(replace(STAGES[0], steps=60, rate=3e-3),))
     before = LOSSES["refined_l1"](Outputs(one.net, batch.lr, batch.hr)).item()
     assert LOSSES["refined_l1"](Outputs(one.fit(), batch.lr, batch.hr)).item() < 0.8 * before
 
@@ -155,7 +155,7 @@ def test_by_default_the_style_chooses_the_stages(make: Callable[..., mga.MGATrai
 def test_the_original_teaches_without_ground_truth(make: Callable[..., mga.MGATrainer], images: Path) -> None:
     """Fidelity is PSNR to the original's output, also after a stage has changed its weights."""
     model = build("LongSkip", 2)
-    stages = (*FINETUNE[:1], replace(FINETUNE[0], name="all", parts=("base", "refine"), lr=1e-2, least_squares=False))
+    stages = (*FINETUNE[:1], replace(FINETUNE[0], name="all", parts=("base", "refine"), rate=1e-2, least_squares=False))
     lr_only = Data(lr=images)
     one = make(net=mga.accelerate(model), data=lr_only, target="original", stages=stages, validation=validation(images))
     before = Validator(one.net, validation(images, k=(0, "dense")), taught=True)
@@ -175,7 +175,7 @@ def test_a_light_tail_starts_by_least_squares(make: Callable[..., mga.MGATrainer
     figures = {}
     for start in (True, False):
         net = mga.accelerate(build("LongSkip", 2), coarse_tail="light")
-        stages = (replace(FINETUNE[0], steps=2, lr=1e-6, least_squares=start),)
+        stages = (replace(FINETUNE[0], steps=2, rate=1e-6, least_squares=start),)
         one = make(str(start), net=net, stages=stages, target="original", validation=validation(images, k=(0,)))
         one.fit()
         figures[start] = float(rows(one.output_dir)[-1]["psnr_0"])
@@ -278,8 +278,8 @@ def test_the_state_of_another_training_is_refused(make: Callable[..., mga.MGATra
         mga.CheckpointError, match=r"holds another training \(seed 0, now 1\); give what it was started"
     ):
         make(seed=1).fit()
-    with pytest.raises(mga.CheckpointError, match=r"\(stage 'restore': lr 0.001, now 0.0001\); give what"):
-        make(stages=(replace(STAGES[0], lr=1e-4),)).fit()
+    with pytest.raises(mga.CheckpointError, match=r"\(stage 'restore': rate 0.001, now 0.0001\); give what"):
+        make(stages=(replace(STAGES[0], rate=1e-4),)).fit()
     with pytest.raises(mga.CheckpointError, match=r"\(stage 'restore': name 'restore', now 'mask'; "):
         make(stages=STAGES[1:]).fit()
     other = mga.accelerate(build("CatFusion", 2), style="paper")

@@ -1,4 +1,4 @@
-"""The laws of style "continue" on a network, for cuts near its first block, in the middle and before its last."""
+"""The laws of style "pretrained" on a network, for cuts near its first block, in the middle and before its last."""
 
 from __future__ import annotations
 

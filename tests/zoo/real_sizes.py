@@ -13,8 +13,13 @@ import mga_wrap as mga
 
 SIX = [6] * 6
 SWIN = {
-    "upscale": 4, "embed_dim": 180, "depths": SIX, "num_heads": SIX, "mlp_ratio": 2, "upsampler": "pixelshuffle",
-}  # fmt: skip
+    "upscale": 4,
+    "embed_dim": 180,
+    "depths": SIX,
+    "num_heads": SIX,
+    "mlp_ratio": 2,
+    "upsampler": "pixelshuffle",
+}
 REAL: dict[str, Make] = {
     "RCAN": of("RCAN.__arch.rcan_arch:RCAN", scale=4),
     "RRDBNet": of("ESRGAN.__arch.RRDB:RRDBNet", scale=4),

@@ -35,9 +35,13 @@ def test_rfdn(shared: Path) -> None:
     check_laws(model, found.anatomy, found.net)
 
 
-@pytest.mark.parametrize(("file", "blocks", "cuts"), [
-    ("realesr-animevideov3-x4.safetensors", 16, None), ("realesrgan-x4plus-anime-6b-fp16.safetensors", 6, [3]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("file", "blocks", "cuts"),
+    [
+        ("realesr-animevideov3-x4.safetensors", 16, None),
+        ("realesrgan-x4plus-anime-6b-fp16.safetensors", 6, [3]),
+    ],
+)
 def test_real_esrgan(file: str, blocks: int, cuts: list[int] | None, shared: Path) -> None:
     """In float64: through so many trained layers float32 rounds to more than 1e-5. One cut of the larger network."""
     spandrel = pytest.importorskip("spandrel", reason="loads the checkpoint: pip install -e .[dev]")

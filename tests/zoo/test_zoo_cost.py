@@ -18,8 +18,11 @@ def test_rcan_at_its_published_size_takes_seconds_and_little_memory() -> None:
     root = str(script.parents[2])
     result = subprocess.run(
         [sys.executable, str(script), "RCAN"],
-        capture_output=True, text=True, check=True, env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": root},
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": root},
+    )
     parameters, seconds, memory = map(float, result.stdout.split())
     assert parameters > 15e6
     assert seconds < 30

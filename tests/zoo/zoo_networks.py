@@ -45,9 +45,14 @@ def new_style_esrgan() -> nn.Module:
 
 
 SWIN: dict[str, Any] = {
-    "depths": (2,) * 4, "num_heads": (2,) * 4, "embed_dim": 8, "window_size": 4, "img_size": 16, "upscale": 2,
+    "depths": (2,) * 4,
+    "num_heads": (2,) * 4,
+    "embed_dim": 8,
+    "window_size": 4,
+    "img_size": 16,
+    "upscale": 2,
     "upsampler": "pixelshuffle",
-}  # fmt: skip
+}
 """Sizes of the Swin family: four groups of two blocks, the second of which shifts its windows."""
 RRDB: dict[str, Any] = {"num_filters": 8, "num_blocks": 4, "scale": 4}
 RCAN: dict[str, Any] = {"n_resgroups": 4, "n_resblocks": 2, "n_feats": 8, "reduction": 4, "scale": 2}
@@ -68,8 +73,16 @@ ZOO: dict[str, Make] = {
     "ESRGAN, unshuffled": of("ESRGAN.__arch.RRDB:RRDBNet", **RRDB, in_nc=12, shuffle_factor=2),
     "FDAT": of("FDAT.__arch.fdat:FDAT", embed_dim=8, depth_per_group=1, num_heads=2, window_size=4, mid_dim=8, scale=2),
     "GRL": of(
-        "GRL.__arch.grl:GRL", embed_dim=8, depths=FOUR, num_heads_window=[1] * 4, num_heads_stripe=[1] * 4,
-        img_size=16, window_size=4, stripe_size=[4, 4], upscale=2, upsampler="pixelshuffle",
+        "GRL.__arch.grl:GRL",
+        embed_dim=8,
+        depths=FOUR,
+        num_heads_window=[1] * 4,
+        num_heads_stripe=[1] * 4,
+        img_size=16,
+        window_size=4,
+        stripe_size=[4, 4],
+        upscale=2,
+        upsampler="pixelshuffle",
     ),
     "HAT": of("HAT.__arch.HAT:HAT", **SWIN, compress_ratio=2, squeeze_factor=4, num_feat=8),
     "MoESR": of("MoESR.__arch.MoESR:MoESR", dim=16, n_blocks=4, n_block=1, scale=2, upsample_dim=8),
@@ -98,7 +111,7 @@ ZOO: dict[str, Make] = {
     "SwinIR, real": of(
         "SwinIR.__arch.SwinIR:SwinIR", **{**SWIN, "upscale": 4, "upsampler": "nearest+conv"}, resi_connection="3conv"
     ),
-}  # fmt: skip
+}
 """SRFormer stands in a package of its own, for its licence."""
 
 

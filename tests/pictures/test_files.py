@@ -1,0 +1,300 @@
+"""Image files: every kind of picture comes in right and leaves the way it came, every broken one is named."""
+
+from __future__ import annotations
+
+import errno
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from mga_wrap.errors import ImageError
+from mga_wrap.pictures.files import Picture, from_pil, list_images, read_image, to_pil, write_image
+
+H, W = 5, 7
+
+
+def noise(*shape: int, seed: int = 0, top: int = 256) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, top, shape)
+
+
+def colour_image() -> Image.Image:
+    return Image.fromarray(noise(H, W, 3).astype(np.uint8))
+
+
+# ---------------------------------------------------------------------------------------------- what comes in, per mode
+def test_a_colour_file_is_read_to_the_bit(tmp_path: Path) -> None:
+    colour_image().save(tmp_path / "a.png")
+    picture = read_image(tmp_path / "a.png")
+    assert (picture.rgb.shape, picture.rgb.dtype, picture.size) == ((H, W, 3), np.float32, (W, H))
+    assert (picture.grey, picture.alpha, picture.depth) == (False, None, 8)
+    np.testing.assert_array_equal(picture.rgb * 255, np.asarray(colour_image()))
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "LA", "RGBA"])
+def test_eight_bit_modes_survive_the_round_trip_through_a_file(mode: str, tmp_path: Path) -> None:
+    image = Image.fromarray(noise(H, W, 4).astype(np.uint8), "RGBA").convert(mode)
+    image.save(tmp_path / "in.png")
+    write_image(read_image(tmp_path / "in.png"), path=tmp_path / "out.png")
+    with Image.open(tmp_path / "out.png") as back:
+        assert back.mode == mode
+        np.testing.assert_array_equal(np.asarray(back), np.asarray(image))
+
+
+def test_every_16_bit_grey_value_survives_the_round_trip_through_a_file(tmp_path: Path) -> None:
+    values = np.arange(65536, dtype=np.uint16).reshape(256, 256)
+    for name in ("in.png", "in.tif"):
+        Image.fromarray(values).save(tmp_path / name)
+        picture = read_image(tmp_path / name)
+        assert (picture.grey, picture.depth) == (True, 16)
+        write_image(picture, path=tmp_path / f"out_{name}")
+        with Image.open(tmp_path / f"out_{name}") as back:
+            np.testing.assert_array_equal(np.asarray(back), values)
+
+
+def test_mode_i_counts_as_16_bits() -> None:
+    picture = from_pil(Image.fromarray(np.array([[0, 65535]], dtype=np.int32)))
+    assert (picture.depth, picture.grey, picture.rgb[0, :, 0].tolist()) == (16, True, [0.0, 1.0])
+
+
+def test_one_bit_becomes_grey() -> None:
+    picture = from_pil(Image.fromarray(np.array([[True, False]])))
+    assert (picture.grey, picture.rgb[0, :, 1].tolist()) == (True, [1.0, 0.0])
+    assert to_pil(picture).mode == "L"
+
+
+def test_a_palette_becomes_colour_and_a_palette_of_greys_stays_grey() -> None:
+    paletted = Image.new("P", (2, 1))
+    paletted.putpalette([10, 20, 30, 40, 40, 40])
+    paletted.putdata([0, 1])
+    picture = from_pil(paletted)
+    np.testing.assert_array_equal(np.asarray(to_pil(picture)), [[[10, 20, 30], [40, 40, 40]]])
+    paletted.putpalette([10, 10, 10, 40, 40, 40])
+    assert np.asarray(to_pil(from_pil(paletted))).tolist() == [[10, 40]]
+
+
+def test_transparency_of_a_palette_becomes_an_alpha_channel(tmp_path: Path) -> None:
+    paletted = Image.new("P", (2, 1))
+    paletted.putpalette([10, 20, 30, 40, 50, 60])
+    paletted.putdata([0, 1])
+    paletted.save(tmp_path / "a.png", transparency=bytes([255, 128]))
+    out = to_pil(read_image(tmp_path / "a.png"))
+    assert np.asarray(out).tolist() == [[[10, 20, 30, 255], [40, 50, 60, 128]]]
+
+
+@pytest.mark.parametrize(
+    ("values", "key", "expected"),
+    [
+        (np.array([[7, 9]], dtype=np.uint8), 9, [[[7, 255], [9, 0]]]),
+        (np.array([[0, 65535]], dtype=np.uint16), 65535, [[[0, 255], [255, 0]]]),
+        (np.array([[[1, 2, 3], [4, 5, 6]]], dtype=np.uint8), (4, 5, 6), [[[1, 2, 3, 255], [4, 5, 6, 0]]]),
+    ],
+    ids=["grey", "grey 16", "colour"],
+)
+def test_a_transparent_colour_becomes_an_alpha_channel(
+    values: np.ndarray, key: Any, expected: list[Any], tmp_path: Path
+) -> None:
+    Image.fromarray(values).save(tmp_path / "a.png", transparency=key)
+    assert np.asarray(to_pil(read_image(tmp_path / "a.png"))).tolist() == expected
+
+
+def test_cmyk_becomes_rgb(tmp_path: Path) -> None:
+    inks = Image.new("CMYK", (4, 4), (255, 0, 0, 0))
+    inks.save(tmp_path / "a.tif")
+    picture = read_image(tmp_path / "a.tif")
+    assert to_pil(picture).mode == "RGB"
+    np.testing.assert_array_equal(picture.rgb, np.broadcast_to([0, 1, 1], (4, 4, 3)))
+
+
+def test_a_profile_is_kept_where_it_fits_and_dropped_where_it_does_not(tmp_path: Path) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    colour_image().save(tmp_path / "rgb.png", icc_profile=profile)
+    colour_image().convert("L").save(tmp_path / "grey.png", icc_profile=profile)
+    write_image(read_image(tmp_path / "rgb.png"), path=tmp_path / "out.png")
+    with Image.open(tmp_path / "out.png") as back:
+        assert back.info["icc_profile"] == profile
+    assert read_image(tmp_path / "grey.png").icc_profile is None
+
+
+def test_a_broken_ink_profile_does_not_stop_a_cmyk_picture() -> None:
+    inks = Image.new("CMYK", (2, 2), (0, 0, 0, 255))
+    inks.info["icc_profile"] = b"\0" * 16 + b"CMYK" + b"\0" * 40
+    picture = from_pil(inks)
+    assert (picture.rgb.max(), picture.icc_profile) == (0.0, None)
+
+
+def test_lab_becomes_rgb_or_is_refused_where_pillow_cannot(monkeypatch: pytest.MonkeyPatch) -> None:
+    lab = Image.new("LAB", (2, 2), (255, 128, 128))
+    assert np.asarray(to_pil(from_pil(lab))).min() > 250
+
+    def refuse(*_: object) -> None:
+        raise ValueError("conversion not supported")
+
+    monkeypatch.setattr(Image.Image, "convert", refuse)
+    with pytest.raises(ImageError, match=r"mode LAB, which has no way to RGB .*; convert it first"):
+        from_pil(lab)
+
+
+def test_orientation_is_applied_once(tmp_path: Path) -> None:
+    image = Image.fromarray(np.array([[0, 80, 160, 240]], dtype=np.uint8))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by a quarter to the right
+    image.save(tmp_path / "a.png", exif=exif)
+    picture = read_image(tmp_path / "a.png")
+    assert picture.size == (1, 4)
+    write_image(picture, path=tmp_path / "b.png")
+    assert read_image(tmp_path / "b.png").size == (1, 4)
+
+
+def test_one_pixel_is_a_picture(tmp_path: Path) -> None:
+    Image.new("L", (1, 1), 128).save(tmp_path / "a.png")
+    np.testing.assert_allclose(read_image(tmp_path / "a.png").rgb, np.full((1, 1, 3), 128 / 255), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("image", "text"),
+    [
+        (Image.fromarray(np.array([[0.5]], dtype=np.float32)), "mode F"),
+        (Image.fromarray(np.array([[70000]], dtype=np.int32)), "70000"),
+        (Image.new("RGB", (0, 3)), "empty"),
+    ],
+    ids=["float", "32 bits", "no pixels"],
+)
+def test_what_has_no_right_result_is_refused(image: Image.Image, text: str) -> None:
+    with pytest.raises(ImageError, match=text):
+        from_pil(image)
+
+
+# --------------------------------------------------------------------------------------------------------- broken files
+def encoded(kind: str) -> bytes:
+    image = Image.fromarray(noise(64, 64, 3).astype(np.uint8))
+    stream = BytesIO()
+    image.save(stream, format=kind)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("share", [0.3, 0.7, 0.98])
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF"])
+def test_a_truncated_file_is_named(kind: str, share: float, tmp_path: Path) -> None:
+    content = encoded(kind)
+    path = tmp_path / "cut.img"
+    path.write_bytes(content[: int(len(content) * share)])
+    with pytest.raises(ImageError, match=r"cut\.img.*(cut off|no image)"):
+        read_image(path)
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda path: None, "there is no such file; check the path"),
+        (lambda path: path.mkdir(), "it is a folder; expected an image file"),
+        (lambda path: path.touch(), r"empty \(0 bytes\)"),
+        (lambda path: path.write_text("hello, world"), r"no image \(it begins with b'hello, w'\); expected PNG"),
+        (lambda path: path.write_bytes(encoded("PNG")[:20]), "damaged or cut off|no image"),
+    ],
+    ids=["missing", "folder", "empty", "text", "header only"],
+)
+def test_what_cannot_be_read_is_told_in_one_line(make: Any, text: str, tmp_path: Path) -> None:
+    path = tmp_path / "picture.png"
+    make(path)
+    with pytest.raises(ImageError, match=text) as caught:
+        read_image(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_decompression_bomb_is_refused_and_a_merely_large_picture_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
+) -> None:
+    colour_image().save(tmp_path / "a.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", H * W // 3)
+    with pytest.raises(
+        ImageError, match=r"a\.png: it holds more than 22 pixels, the limit against decompression bombs"
+    ):
+        read_image(tmp_path / "a.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", H * W - 1)
+    assert read_image(tmp_path / "a.png").size == (W, H)
+    assert not recwarn
+
+
+def test_a_lazily_opened_broken_image_is_refused_too() -> None:
+    with Image.open(BytesIO(encoded("PNG")[:5000])) as image, pytest.raises(ImageError, match="cut off"):
+        from_pil(image)
+
+
+# -------------------------------------------------------------------------------------------------------------- folders
+def test_a_folder_is_expanded_sorted_and_not_into_its_subfolders(tmp_path: Path) -> None:
+    for name in ("b.PNG", "a.jpg", "notes.txt", ".hidden.png", "sub/c.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert list_images(tmp_path) == [tmp_path / "a.jpg", tmp_path / "b.PNG"]
+    assert list_images(tmp_path / "missing.png") == [tmp_path / "missing.png"]
+
+
+def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(ImageError, match=r"is a folder without images \(1 other files.*expected files such as \.png"):
+        list_images(tmp_path)
+
+
+# -------------------------------------------------------------------------------------------------------------- writing
+GREY = Picture(np.full((H, W, 3), 0.5, dtype=np.float32), grey=True)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".PNG", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"])
+def test_the_suffix_names_the_format(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / "new" / "folder" / f"a{suffix}"
+    write_image(GREY, path=path)
+    assert read_image(path).size == (W, H)
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_values_are_clipped_and_rounded_half_up() -> None:
+    values = np.array([-1, 0.5 / 255, 1.5 / 255, 127.49 / 255, 2], dtype=np.float32)
+    out = to_pil(Picture(np.repeat(values[None, :, None], 3, axis=2)))
+    assert np.asarray(out)[0, :, 0].tolist() == [0, 1, 2, 127, 255]
+
+
+@pytest.mark.parametrize(
+    ("name", "picture", "text"),
+    [
+        ("a.gif", GREY, r"got suffix \.gif; expected one of \.png"),
+        ("a", GREY, r"got suffix \(none\)"),
+        ("a.jpg", Picture(GREY.rgb, alpha=GREY.rgb[..., 0]), r"JPEG holds no alpha channel; use \.png"),
+        ("a.webp", Picture(GREY.rgb, grey=True, depth=16), r"WEBP holds no 16 bits; use \.png"),
+        ("file/a.png", GREY, "file is a file, not a folder; choose another folder"),
+        ("file/deeper/a.png", GREY, "file is a file, not a folder; choose another folder"),
+        ("folder.png", GREY, "a folder of that name stands there"),
+        ("a.webp", Picture(np.zeros((1, 17000, 3), dtype=np.float32)), "choose another format"),
+    ],
+    ids=["gif", "no suffix", "alpha", "16 bits", "file as folder", "file as parent", "folder as file", "too wide"],
+)
+def test_what_cannot_be_written_leaves_nothing_behind(name: str, picture: Picture, text: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "folder.png").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(ImageError, match=text) as caught:
+        write_image(picture, path=tmp_path / name)
+    assert str(tmp_path / name) in str(caught.value)
+    assert sorted(tmp_path.rglob("*")) == before
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
+def test_a_write_that_breaks_off_keeps_the_older_file(
+    error: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def break_off(self: Image.Image, handle: Any, **options: Any) -> None:
+        handle.write(b"half a picture")
+        raise error
+
+    (tmp_path / "a.png").write_text("older")
+    monkeypatch.setattr(Image.Image, "save", break_off)
+    with pytest.raises(ImageError if isinstance(error, OSError) else KeyboardInterrupt) as caught:
+        write_image(GREY, path=tmp_path / "a.png")
+    if isinstance(error, OSError):
+        assert "No space left on device" in str(caught.value)
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("a.png", "older")]
