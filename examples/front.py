@@ -14,7 +14,7 @@ import argparse
 import csv
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,7 @@ from rich.table import Table
 from torch import nn
 
 import mga_wrap as mga
+from mga_wrap.api import accelerate_as
 from mga_wrap.bench import bench
 from mga_wrap.files import whole_file
 from mga_wrap.infer import enlarge
@@ -111,8 +112,7 @@ def measure(given: argparse.Namespace) -> Iterator[Point]:
 
 def in_patches(net: mga.MGANet, model: nn.Module, *, p: int, halo: int) -> mga.MGANet:
     """The network with patches of another side or halo: the same weights, which take windows of any side."""
-    recipe = {name: value for name, value in net.recipe.items() if name != "backbone"}
-    other = mga.accelerate(model, **{**recipe, "p": p, "halo": halo})
+    other = accelerate_as(model, replace(net.config, p=p, halo=halo))
     other.load_state_dict(net.state_dict())
     return other
 

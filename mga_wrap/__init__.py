@@ -8,9 +8,12 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from mga_wrap.version import __version__
+
 if TYPE_CHECKING:
     from mga_wrap.api import accelerate, inspect
-    from mga_wrap.backbones.registry import create_backbone, list_backbones
+    from mga_wrap.backbones.registry import create_backbone, list_backbones, register_backbone
+    from mga_wrap.config import CutConfig
     from mga_wrap.errors import ArgumentError, CheckpointError, CutError, ImageError, MGAError, TrainingError
     from mga_wrap.hub import from_pretrained, list_pretrained
     from mga_wrap.infer.api import upscale
@@ -27,6 +30,7 @@ __all__ = [
     "PAPER_STAGES",
     "ArgumentError",
     "CheckpointError",
+    "CutConfig",
     "CutError",
     "Data",
     "ImageError",
@@ -37,6 +41,7 @@ __all__ = [
     "Stage",
     "TrainingError",
     "Validation",
+    "__version__",
     "accelerate",
     "create_backbone",
     "fit_coarse_tail",
@@ -44,16 +49,18 @@ __all__ = [
     "inspect",
     "list_backbones",
     "list_pretrained",
+    "register_backbone",
     "upscale",
 ]
 
-__version__ = "0.1.0"
 
 _HOME = {
     "accelerate": "mga_wrap.api",
     "inspect": "mga_wrap.api",
+    "CutConfig": "mga_wrap.config",
     "create_backbone": "mga_wrap.backbones.registry",
     "list_backbones": "mga_wrap.backbones.registry",
+    "register_backbone": "mga_wrap.backbones.registry",
     "from_pretrained": "mga_wrap.hub",
     "list_pretrained": "mga_wrap.hub",
     "upscale": "mga_wrap.infer.api",
@@ -79,4 +86,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return list(__all__)

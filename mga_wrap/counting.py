@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any, Literal
 
 import torch
@@ -62,10 +62,15 @@ def count_activations(module: nn.Module, *inputs: Any, **kwargs: Any) -> int:
     Every convolution counts, a transposed one too, as a module or as a function; each call and each image of a batch.
     Nothing else does: no activation functions, products, poolings. The call is made as in `count_macs`.
     """
-    counter = _Activations()
-    with counter:
+    with _counting_activations() as counted:
         _call_untouched(module, inputs, kwargs)
-    return counter.total
+        return counted()
+
+
+@contextmanager
+def _counting_activations() -> Iterator[Callable[[], int]]:
+    with _Activations() as counter:
+        yield lambda: counter.total
 
 
 class _Activations(TorchDispatchMode):
@@ -93,13 +98,27 @@ def macs_by_module(module: nn.Module, *inputs: Any, convention: Convention = "pl
     Raises:
         ArgumentError: the convention is unknown.
     """
-    macs = {name: 0 for name, _ in module.named_modules()}
+    return _by_module(module, inputs, kwargs, _counting(module, convention))
+
+
+def activations_by_module(module: nn.Module, *inputs: Any, **kwargs: Any) -> dict[str, int]:
+    """Count as `count_activations` does, each submodule with its children; see `macs_by_module`."""
+    return _by_module(module, inputs, kwargs, _counting_activations())
+
+
+def _by_module(
+    module: nn.Module,
+    inputs: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    counting: AbstractContextManager[Callable[[], int]],
+) -> dict[str, int]:
+    found = {name: 0 for name, _ in module.named_modules()}
     with ExitStack() as stack:
-        counted = stack.enter_context(_counting(module, convention))
+        counted = stack.enter_context(counting)
         for name, child in module.named_modules():
-            _bracket(stack, child, name, macs, counted)
+            _bracket(stack, child, name, found, counted)
         _call_untouched(module, inputs, kwargs)
-    return macs
+    return found
 
 
 def _bracket(stack: ExitStack, child: nn.Module, name: str, macs: dict[str, int], counted: Callable[[], int]) -> None:

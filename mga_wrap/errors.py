@@ -45,8 +45,9 @@ class TrainingError(MGAError):
 def nearest(name: object, known: Iterable[str]) -> str:
     """The name with what was expected and the known name nearest to it, for the end of an error message."""
     known = list(known)
-    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    by_small = {word.lower(): word for word in known}
+    near = difflib.get_close_matches(str(name).lower(), by_small, n=1, cutoff=0.5)
+    hint = f"; did you mean {by_small[near[0]]!r}?" if near else ""
     return f"{name!r}; expected one of {', '.join(known)}{hint}"
 
 

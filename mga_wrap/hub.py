@@ -1,27 +1,23 @@
-"""Checkpoints: a folder of model.safetensors and config.json, read and written whole or not at all."""
+"""Accelerated networks by name or folder."""
 
 from __future__ import annotations
 
-import json
 import re
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
-from torch import nn
+from torch import Tensor, nn
 
-from mga_wrap.api import accelerate
+from mga_wrap.api import accelerate_as
 from mga_wrap.backbones.registry import create_backbone
+from mga_wrap.checkpoint import CONFIG, WEIGHTS, read_config, read_weights
+from mga_wrap.config import CutConfig
 from mga_wrap.errors import CheckpointError, MGAError
-from mga_wrap.files import whole_file
-from mga_wrap.nets.mga import MGANet
+from mga_wrap.nets.mga import FORMAT_VERSION, MGANet
 
-FORMAT_VERSION = 1
-WEIGHTS, CONFIG = "model.safetensors", "config.json"
-ARGUMENTS = ("split_at", "k", "p", "halo", "style", "coarse_tail")
-"""What config.json holds of `accelerate`'s arguments."""
+FORMAT_1 = ("split_at", "k", "p", "halo", "style", "coarse_tail")
+"""What a config.json of format 1 holds of the cut, beside "mask" where it is not the default."""
 
 
 def list_pretrained() -> tuple[str, ...]:
@@ -46,43 +42,56 @@ def from_pretrained(name_or_dir: str | Path, *, model: nn.Module | None = None) 
     Raises:
         CheckpointError: there is no such name or folder, a file is missing or broken, the format is newer than this
             package, or the weights are of another network.
+
+    Example:
+        >>> import mga_wrap as mga
+        >>> net = mga.from_pretrained("fsrcnn-m-x4")
+        >>> net.scale, net.p, net.config.style
+        (4, 4, 'paper')
     """
     folder = _find(name_or_dir)
-    config = _read_config(folder / CONFIG)
-    if model is None and config["backbone"] is None:
+    path = folder / CONFIG
+    config = read_config(path)
+    _check_format(config, path)
+    if model is None and config.get("backbone") is None:
         raise CheckpointError(
             f"{folder} was made from a network that is not a backbone of mga_wrap; build that network and give "
             "it: from_pretrained(folder, model=...)"
         )
     try:
-        network = create_backbone(**config["backbone"]) if model is None else model
-        arguments = {name: config[name] for name in ARGUMENTS}
-        net = accelerate(network, **arguments, mask=config.get("mask")).eval()  # only where it is not the default
+        cut = CutConfig.from_json(_cut_of_format_1(config) if config["format_version"] == 1 else config.get("cut"))
+        net = accelerate_as(create_backbone(**config["backbone"]) if model is None else model, cut).eval()
     except (MGAError, TypeError) as error:  # TypeError: a value of another kind than save_pretrained writes
-        raise CheckpointError(f"{folder / CONFIG} builds no network: {error}") from error
-    _load_weights(net, folder / WEIGHTS)
+        raise CheckpointError(f"{path} builds no network: {error}") from error
+    if config.get("scale", net.scale) != net.scale:
+        raise CheckpointError(
+            f"{path} says scale {config.get('scale')!r}, its network enlarges by {net.scale}; expected the same: "
+            "restore the file that save_pretrained wrote"
+        )
+    _load(net, read_weights(folder / WEIGHTS), path=folder / WEIGHTS)
     return net
 
 
-def save_pretrained(net: MGANet, folder: str | Path) -> None:
-    """Write model.safetensors and config.json into a folder, which is made if it is not there.
+def _check_format(config: dict[str, Any], path: Path) -> None:
+    version = config.get("format_version")
+    if isinstance(version, bool) or not isinstance(version, int) or version < 1:
+        raise CheckpointError(f"{path} has no format_version; expected the file that save_pretrained wrote")
+    if version > FORMAT_VERSION:
+        raise CheckpointError(
+            f"{path} has format {version}, this mga_wrap reads up to {FORMAT_VERSION}; update it with "
+            "pip install -U mga-wrap"
+        )
+    expected = ("backbone", *FORMAT_1) if version == 1 else ("backbone", "cut", "scale")
+    if missing := [name for name in expected if name not in config]:
+        raise CheckpointError(f"{path} lacks {', '.join(missing)}; expected the file that save_pretrained wrote")
 
-    The files appear under their names only when both are complete, the config last.
 
-    Raises:
-        CheckpointError: the folder cannot be written, or the net was not made by `accelerate`.
-    """
-    folder = Path(folder)
-    if not net.recipe:
-        raise CheckpointError("the network has no recipe to build it again; make it with mga_wrap.accelerate")
-    config = {"format_version": FORMAT_VERSION, "scale": net.scale, **net.recipe, "k": net.k}
-    tensors = {name: value.detach().cpu().contiguous().clone() for name, value in net.state_dict().items()}
-    try:
-        with whole_file(folder / CONFIG) as config_file, whole_file(folder / WEIGHTS) as weights_file:
-            weights_file.write_bytes(save(tensors, metadata={"format": "pt"}))
-            config_file.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"{folder} cannot be written ({error}); choose another folder") from error
+def _cut_of_format_1(config: dict[str, Any]) -> dict[str, Any]:
+    """The cut of a checkpoint of format 1, in which style "pretrained" is called "continue"."""
+    cut = {name: config[name] for name in (*FORMAT_1, "mask") if name in config}
+    if cut["style"] == "continue":
+        cut["style"] = "pretrained"
+    return cut
 
 
 def _find(name_or_dir: str | Path) -> Path:
@@ -97,31 +106,7 @@ def _find(name_or_dir: str | Path) -> Path:
     raise CheckpointError(f"{folder} is no folder; expected one with {WEIGHTS} and {CONFIG}")
 
 
-def _read_config(path: Path) -> dict[str, Any]:
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(
-            f"{path} cannot be read ({error}); expected the file that save_pretrained wrote"
-        ) from error
-    version = config.get("format_version") if isinstance(config, dict) else None
-    if not isinstance(version, int):
-        raise CheckpointError(f"{path} has no format_version; expected the file that save_pretrained wrote")
-    if version > FORMAT_VERSION:
-        raise CheckpointError(
-            f"{path} has format {version}, this mga_wrap reads up to {FORMAT_VERSION}; update it with "
-            "pip install -U mga-wrap"
-        )
-    if missing := [name for name in ("backbone", *ARGUMENTS) if name not in config]:
-        raise CheckpointError(f"{path} lacks {', '.join(missing)}; expected the file that save_pretrained wrote")
-    return config
-
-
-def _load_weights(net: MGANet, path: Path) -> None:
-    try:
-        tensors = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"{path} cannot be read ({error}); it is missing, truncated or no safetensors") from error
+def _load(net: MGANet, tensors: dict[str, Tensor], *, path: Path) -> None:
     try:
         net.load_state_dict(tensors, strict=True)
     except RuntimeError as error:

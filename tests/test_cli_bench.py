@@ -57,8 +57,8 @@ def test_options_reach_the_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     for split, halo in (("2", "5"), ("0.5", "exact"), ("body.1", "5")):
         tail = "2" if split == "2" else "light"
         run("--backbone", "fsrcnn", "--split-at", split, "--coarse-tail", tail, "--p", 8, "--halo", halo, *QUICK)
-    assert [net.recipe["coarse_tail"] for net in seen] == [2, "light", "light"]
-    assert [net.recipe["split_at"] for net in seen] == ["body.1"] * 3
+    assert [net.config.coarse_tail for net in seen] == [2, "light", "light"]
+    assert [net.config.split_at for net in seen] == ["body.1"] * 3
     assert [(net.p, net.scale) for net in seen] == [(8, 4)] * 3
     assert [net.halo for net in seen] == [5, 3, 5]  # FSRCNN looks 3 pixels far behind body.1
 

@@ -20,9 +20,10 @@ from typer.testing import CliRunner
 
 import mga_wrap as mga
 from mga_wrap.cli import app
+from mga_wrap.config import CutConfig
 from mga_wrap.train.losses import IMAGES, LOSSES, MEASURES
 from mga_wrap.train.stages import STAGE_SETS
-from mga_wrap.train.yaml_config import Config, Cut, Network, Stages
+from mga_wrap.train.yaml_config import Config, Network, Stages
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -180,10 +181,16 @@ def text_files() -> list[Path]:
 
 def test_every_key_of_a_training_is_explained() -> None:
     page = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
-    sections = {"network": Network, "accelerate": Cut, "data": mga.Data, "validation": mga.Validation, "stages": Stages}
+    sections = {
+        "network": Network,
+        "accelerate": CutConfig,
+        "data": mga.Data,
+        "validation": mga.Validation,
+        "stages": Stages,
+    }
     for section, kind in sections.items():
         for one in fields(kind):
-            assert f"`{section}.{one.name}`" in page or (kind is Cut and f"`{one.name}`" in page), one.name
+            assert f"`{section}.{one.name}`" in page or (kind is CutConfig and f"`{one.name}`" in page), one.name
     losses = [*IMAGES, *MEASURES, *(name for name in LOSSES if name.split("_")[0] not in IMAGES)]
     for name in (*(one.name for one in (*fields(Config), *fields(mga.Stage))), *losses, *STAGE_SETS):
         assert name in sections or f"`{name}`" in page, name

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from toys.plain import build
 
 import mga_wrap as mga
-from mga_wrap import hub
+from mga_wrap import checkpoint, hub
 
 FILES = ["config.json", "model.safetensors"]
 
@@ -67,7 +67,7 @@ def test_a_round_trip_is_bit_for_bit(
     again = mga.from_pretrained(tmp_path / "deep" / "er")
     assert sorted(path.name for path in (tmp_path / "deep" / "er").iterdir()) == FILES
     assert not again.training
-    assert (again.k, again.geometry, again.recipe) == (net.k, net.geometry, net.recipe)
+    assert (again.config, again.geometry, again.backbone) == (net.config, net.geometry, net.backbone)
     assert list(again.state_dict()) == list(net.state_dict())
     assert all(torch.equal(value, net.state_dict()[key]) for key, value in again.state_dict().items())
     with torch.no_grad():
@@ -104,15 +104,18 @@ def test_k_is_saved_as_it_is_now(fsrcnn: mga.MGANet, tmp_path: Path) -> None:
 def test_the_config_is_stable(folder: Path) -> None:
     """Files written today are read by every later version: a change here is a new format version."""
     assert json.loads((folder / "config.json").read_text()) == {
-        "format_version": 1,
+        "format_version": 2,
         "scale": 2,
         "backbone": {"name": "fsrcnn", "scale": 2},
-        "split_at": "body.2",
-        "k": 7,
-        "p": 4,
-        "halo": 1,
-        "style": "paper",
-        "coarse_tail": "copy",
+        "cut": {
+            "split_at": "body.2",
+            "k": 7,
+            "p": 4,
+            "halo": 1,
+            "style": "paper",
+            "coarse_tail": "copy",
+            "mask": {},
+        },
     }
     assert (folder / "config.json").read_text().endswith("}\n")
     assert {"base.head.0.weight", "refine.mga_trim.conv1.weight", "mask.kernel.bias"} <= set(
@@ -131,6 +134,23 @@ def test_saving_does_not_change_the_net(fsrcnn: mga.MGANet, tmp_path: Path) -> N
     assert net.base.get_submodule("head.0").weight.is_contiguous(memory_format=torch.channels_last)
     again = mga.from_pretrained(tmp_path).state_dict()
     assert all(torch.equal(value, again[name]) for name, value in net.state_dict().items())
+
+
+# Formats that were released ------------------------------------------------------------------------------------------
+
+FORMAT_1 = Path(__file__).parent / "fixtures" / "format_1"
+"""The weights that version 0.1 shipped, and what its networks made of one image."""
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in FORMAT_1.iterdir() if path.is_dir()))
+def test_checkpoints_of_format_1_load_for_ever(name: str) -> None:
+    net, expected = mga.from_pretrained(FORMAT_1 / name), load_file(FORMAT_1 / "outputs.safetensors")
+    rows, columns = torch.linspace(0, 1, 18)[:, None], torch.linspace(0, 1, 17)
+    waves = [0.5 + 0.4 * torch.sin(9 * rows + 5 * columns), 0.5 + 0.4 * torch.cos(21 * rows * columns)]
+    image = torch.stack([*waves, (rows + columns) / 2])[None]
+    with torch.no_grad():
+        for k in (0, 0.5, "dense"):
+            torch.testing.assert_close(net(image, k=k), expected[f"{name}.{k}"], atol=1e-5, rtol=0)
 
 
 # Names ---------------------------------------------------------------------------------------------------------------
@@ -213,6 +233,10 @@ def config(**changes: object) -> Callable[[Path], None]:
     return lambda folder: edit(folder, lambda values: values.update(changes))
 
 
+def cut(**changes: object) -> Callable[[Path], None]:
+    return lambda folder: edit(folder, lambda values: values["cut"].update(changes))
+
+
 def without(*names: str) -> Callable[[Path], None]:
     return lambda folder: edit(folder, lambda values: [values.pop(name) for name in names])
 
@@ -235,29 +259,33 @@ def without(*names: str) -> Callable[[Path], None]:
         (overwrite("config.json", b"\xff\xfe\x00"), r"config.json cannot be read"),
         (
             overwrite("config.json", b"[1]"),
-            r"config.json has no format_version; expected the file that save_pretrained",
+            r"config.json holds a list; expected the file that save_pretrained wrote",
         ),
         (overwrite("config.json", b"{}"), r"config.json has no format_version"),
         (without("format_version"), r"config.json has no format_version"),
         (config(format_version="1"), r"config.json has no format_version"),
         (
-            config(format_version=2),
-            r"has format 2, this mga_wrap reads up to 1; update it with pip install -U mga-wrap",
+            config(format_version=3),
+            r"has format 3, this mga_wrap reads up to 2; update it with pip install -U mga-wrap",
         ),
-        (without("k"), r"config.json lacks k; expected the file that save_pretrained wrote"),
-        (without("backbone", "p", "style"), r"config.json lacks backbone, p, style"),
-        (
-            config(backbone={"name": "fsrcnn", "scale": 3}, p=4, split_at="body.1"),
-            r"holds the weights of another network",
-        ),
-        (config(backbone={"name": "pan", "scale": 2}, split_at=12), r"holds the weights of another network"),
+        (without("cut"), r"config.json lacks cut; expected the file that save_pretrained wrote"),
+        (without("backbone", "scale"), r"config.json lacks backbone, scale"),
+        (config(format_version=1), r"config.json lacks split_at, k, p, halo, style, coarse_tail"),
+        (config(format_version=True), r"config.json has no format_version"),
+        (config(scale=3), r"config.json says scale 3, its network enlarges by 2; expected the same"),
+        (config(cut=[1]), r"config.json builds no network: got list; expected the arguments of a cut by name"),
+        (cut(split="body.1"), r"config.json builds no network: got 'split'; .*did you mean 'split_at'"),
+        (cut(style="continue"), r"config.json builds no network: got style='continue'"),
+        (overwrite("config.json", b"[" * 100_000), r"config.json cannot be read"),
+        (overwrite("config.json", b" " * 2_000_000), r"config.json has more than 1,000,000 bytes"),
+        (config(backbone={"name": "pan", "scale": 2}), r"config.json .*got split_at=.body.2."),
         (config(backbone={"name": "edsr", "scale": 2}), r"config.json .*edsr"),
         (config(backbone={"name": "fsrcnn", "scale": 9}), r"config.json .*scale=9"),
         (config(backbone={"kind": "fsrcnn"}), r"config.json .*kind"),
         (config(backbone="fsrcnn"), r"config.json "),
-        (config(k=-1), r"config.json .*got k=-1"),
-        (config(p="wide"), r"config.json .*got p='wide'"),
-        (config(split_at="body.9"), r"config.json .*got split_at='body.9'"),
+        (cut(k=-1), r"config.json .*got k=-1"),
+        (cut(p="wide"), r"config.json .*got p='wide'"),
+        (cut(split_at="body.9"), r"config.json .*got split_at='body.9'"),
     ],
 )
 def test_a_broken_checkpoint_says_what_is_wrong(damage: Callable[[Path], object], text: str, folder: Path) -> None:
@@ -267,18 +295,17 @@ def test_a_broken_checkpoint_says_what_is_wrong(damage: Callable[[Path], object]
 
 
 def test_weights_of_another_scale(folder: Path, tmp_path: Path) -> None:
-    """Pixel shuffle: the last convolution has another shape."""
     mga.accelerate(build("LongSkip", 3)).save_pretrained(tmp_path / "x3")
-    with pytest.raises(mga.CheckpointError, match=r"holds the weights of another network: .*size mismatch"):
+    with pytest.raises(mga.CheckpointError, match=r"says scale 3, its network enlarges by 2"):
         mga.from_pretrained(tmp_path / "x3", model=build("LongSkip", 2))
 
 
 # Nothing half-written -----------------------------------------------------------------------------------------------
 
 
-def test_a_net_without_a_recipe_is_not_written(fsrcnn: mga.MGANet, tmp_path: Path) -> None:
-    net = mga.MGANet(fsrcnn.base, fsrcnn.mask, fsrcnn.refine, geometry=fsrcnn.geometry, k=1)
-    with pytest.raises(mga.CheckpointError, match=r"no recipe to build it again; make it with mga_wrap.accelerate"):
+def test_a_net_that_accelerate_did_not_make_is_not_written(fsrcnn: mga.MGANet, tmp_path: Path) -> None:
+    net = mga.MGANet(fsrcnn.base, fsrcnn.mask, fsrcnn.refine, geometry=fsrcnn.geometry, config=mga.CutConfig())
+    with pytest.raises(mga.CheckpointError, match=r"does not say where it was cut; make it with mga_wrap.accelerate"):
         net.save_pretrained(tmp_path / "net")
     assert not (tmp_path / "net").exists()
 
@@ -305,7 +332,7 @@ def broken_config(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> str:
         raise OSError("disk full")
 
-    monkeypatch.setattr(hub.json, "dumps", fail)
+    monkeypatch.setattr(checkpoint.json, "dumps", fail)
 
 
 @pytest.mark.parametrize("failure", [broken_weights, broken_config])

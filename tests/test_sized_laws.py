@@ -196,7 +196,7 @@ def test_the_halo_is_chosen_to_fit_the_windows() -> None:
 
 def test_a_network_that_always_pads_keeps_a_halo() -> None:
     model = original("AlwaysPads")
-    assert mga.accelerate(model, p=16, halo=4).geometry.halo == 4
+    assert mga.accelerate(model, p=16, halo=4).halo == 4
     with pytest.raises(mga.CutError, match=r"p=16 and halo=0, .* multiples of 8, with a halo: give halo=4"):
         mga.accelerate(model, p=16, halo=0)
 

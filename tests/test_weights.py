@@ -31,7 +31,7 @@ def test_every_scale_has_its_weights() -> None:
 def test_fsrcnn_is_the_papers(name: str) -> None:
     net = mga.from_pretrained(name)
     assert name.endswith(f"-x{net.scale}")
-    assert (net.p, net.halo, net.recipe["style"], net.training) == (4, 1, "paper", False)
+    assert (net.p, net.halo, net.config.style, net.training) == (4, 1, "paper", False)
     assert sum(parameter.numel() for parameter in net.parameters()) == 43_270
 
 
@@ -39,8 +39,8 @@ def test_fsrcnn_is_the_papers(name: str) -> None:
 def test_ours_are_whole_networks_of_published_options(name: str) -> None:
     net = mga.from_pretrained(name)
     assert name.endswith(f"-x{net.scale}")
-    assert (net.p, net.halo, net.k, net.recipe["style"], net.training) == (16, 2, 0.2, "pretrained", False)
-    assert net.recipe["backbone"] == {"name": name.split("-")[0], "scale": net.scale}
+    assert (net.p, net.halo, net.k, net.config.style, net.training) == (16, 2, 0.2, "pretrained", False)
+    assert net.backbone == {"name": name.split("-")[0], "scale": net.scale}
 
 
 def test_the_weights_take_little_room() -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from mga_wrap.backbones.registry import register_backbone
 from mga_wrap.errors import ArgumentError
 
 SCALES = (2, 3, 4)
 
 
+@register_backbone("fsrcnn")
 class FSRCNN(nn.Module):
     """Shrink, map at low resolution, expand, and enlarge with one transposed convolution.
 

@@ -8,7 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from mga_wrap.backbones.registry import register_backbone
 from mga_wrap.errors import ArgumentError
+from mga_wrap.nets.trim import ShrinkingConv2d
 
 SCALES = (2, 3, 4)
 _SLOPE = 0.2
@@ -66,6 +68,7 @@ class SCPA(nn.Module):
         return feature + change
 
 
+@register_backbone("pan")
 class PAN(nn.Module):
     """Pixel attention network; parameter names are those of the published checkpoints, which load strictly.
 
@@ -143,60 +146,36 @@ class PANRefineTail(nn.Module):
     def __init__(self, pan: PAN) -> None:
         super().__init__()
         self.scale = pan.scale
-        self.upconv1 = _ShrinkingConv2d.copy_of(pan.upconv1)
+        self.upconv1 = ShrinkingConv2d.copy_of(pan.upconv1)
         self.att1 = copy.deepcopy(pan.att1)
         self.HRconv1 = copy.deepcopy(pan.HRconv1)
         if self.scale == 3:
-            self.HRconv_extra = _ShrinkingConv2d.identity_like(pan.HRconv1)
+            self.HRconv_extra = ShrinkingConv2d.identity_like(pan.HRconv1)
         if self.scale == 4:
             self.upconv2 = copy.deepcopy(pan.upconv2)
             self.att2 = copy.deepcopy(pan.att2)
-            self.HRconv2 = _ShrinkingConv2d.copy_of(pan.HRconv2)
-        self.conv_last = _ShrinkingConv2d.copy_of(pan.conv_last)
+            self.HRconv2 = ShrinkingConv2d.copy_of(pan.HRconv2)
+        self.conv_last = ShrinkingConv2d.copy_of(pan.conv_last)
         self.lrelu = nn.LeakyReLU(_SLOPE)
 
-    def forward(self, feature: torch.Tensor, *, valid: bool) -> torch.Tensor:
+    def forward(self, feature: torch.Tensor, *, shrink: bool) -> torch.Tensor:
         """Enlarge windows, or a whole feature map, to their detail.
 
         Args:
-            feature: (N, nf, h, w), windows with a halo of 1 on each side when ``valid``.
-            valid: True for windows (the halo is used up), False for variant D on a whole map (every layer padded).
+            feature: (N, nf, h, w), windows with a halo of 1 on each side when ``shrink``.
+            shrink: True for windows (the halo is used up), False for variant D on a whole map (every layer padded).
 
         Returns:
-            (N, channels, scale * (h - 2), scale * (w - 2)) when ``valid``, else (N, channels, scale * h, scale * w).
+            (N, channels, scale * (h - 2), scale * (w - 2)) when ``shrink``, else (N, channels, scale * h, scale * w).
         """
-        # Sides at high resolution for h = 6 and valid: x2 12 10 10 8, x3 18 16 16 14 12, x4 12 10 10 | 20 20 18 16.
+        # Sides at high resolution for h = 6, shrinking: x2 12 10 10 8, x3 18 16 16 14 12, x4 12 10 10 | 20 20 18 16.
         step = 2 if self.scale == 4 else self.scale
-        up = self.upconv1(F.interpolate(feature, scale_factor=step, mode="nearest"), valid=valid)
+        up = self.upconv1(F.interpolate(feature, scale_factor=step, mode="nearest"), shrink=shrink)
         up = self.lrelu(self.HRconv1(self.lrelu(self.att1(up))))
         if self.scale == 3:
-            up = self.lrelu(self.HRconv_extra(up, valid=valid))
+            up = self.lrelu(self.HRconv_extra(up, shrink=shrink))
         if self.scale == 4:
             up = self.upconv2(F.interpolate(up, scale_factor=2, mode="nearest"))
-            up = self.lrelu(self.HRconv2(self.lrelu(self.att2(up)), valid=valid))
-        detail: torch.Tensor = self.conv_last(up, valid=valid)
+            up = self.lrelu(self.HRconv2(self.lrelu(self.att2(up)), shrink=shrink))
+        detail: torch.Tensor = self.conv_last(up, shrink=shrink)
         return detail
-
-
-class _ShrinkingConv2d(nn.Conv2d):
-    """A 3x3 convolution that leaves its padding out on request: one pixel less on each side."""
-
-    @classmethod
-    def copy_of(cls, conv: nn.Conv2d) -> _ShrinkingConv2d:
-        """Copy ``conv`` with its weights, on its device and in its dtype."""
-        twin = cls(conv.in_channels, conv.out_channels, 3, padding=1, device=conv.weight.device)
-        twin.to(conv.weight.dtype).load_state_dict(conv.state_dict())
-        return twin
-
-    @classmethod
-    def identity_like(cls, conv: nn.Conv2d) -> _ShrinkingConv2d:
-        """Make a convolution of the size of ``conv`` that passes its input on."""
-        twin = cls.copy_of(conv)
-        nn.init.dirac_(twin.weight)
-        if twin.bias is not None:
-            nn.init.zeros_(twin.bias)
-        return twin
-
-    def forward(self, feature: torch.Tensor, *, valid: bool = False) -> torch.Tensor:
-        """Convolve (N, C, h, w) to (N, C', h, w), or to (N, C', h - 2, w - 2) when ``valid``."""
-        return F.conv2d(feature, self.weight, self.bias, padding=0 if valid else self.padding)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from mga_wrap.backbones.registry import register_backbone
 from mga_wrap.errors import ArgumentError
 
 SCALES = (2, 3, 4)
@@ -75,6 +76,7 @@ class ResidualGroup(nn.Module):
         return feature + change
 
 
+@register_backbone("rcan")
 class RCAN(nn.Module):
     """Residual channel attention network; names are those of the authors' code, whose checkpoints load strictly.
 

@@ -1,27 +1,57 @@
-"""The backbones by name: an explicit table, nothing is scanned."""
+"""The backbones by name: each registers itself by a decorator, nothing is scanned."""
 
 from __future__ import annotations
 
-import difflib
-from typing import Any
+import re
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
 
-from mga_wrap.backbones.fsrcnn import FSRCNN
-from mga_wrap.backbones.pan import PAN
-from mga_wrap.backbones.rcan import RCAN
-from mga_wrap.backbones.rfdn import RFDN
-from mga_wrap.backbones.srresnet import SRResNet
-from mga_wrap.errors import ArgumentError
+from mga_wrap.errors import ArgumentError, nearest
 
-_BACKBONES: dict[str, type[nn.Module]] = {
-    "fsrcnn": FSRCNN,
-    "pan": PAN,
-    "rcan": RCAN,
-    "rfdn": RFDN,
-    "srresnet": SRResNet,
-}
+_BACKBONES: dict[str, type[nn.Module]] = {}
+Kind = TypeVar("Kind", bound=type[nn.Module])
+
+
+def register_backbone(name: str) -> Callable[[Kind], Kind]:
+    """Make a network known by name to `create_backbone`, checkpoints, trainings and the command line.
+
+    Args:
+        name: small letters, digits and dashes; not taken yet.
+
+    Returns:
+        A decorator for a class whose networks are built by ``Class(scale=...)`` and keep it as ``.scale``.
+
+    Raises:
+        ArgumentError: the name is taken, or no such name; what is decorated is no class of networks.
+
+    Example:
+        >>> import mga_wrap as mga
+        >>> from torch import nn
+        >>> @mga.register_backbone("tiny")
+        ... class Tiny(nn.Sequential):
+        ...     def __init__(self, *, scale: int) -> None:
+        ...         super().__init__(nn.Conv2d(3, 3 * scale**2, 3, padding=1), nn.PixelShuffle(scale))
+        ...         self.scale = scale
+        >>> type(mga.create_backbone("tiny", scale=2)).__name__
+        'Tiny'
+    """
+    if not isinstance(name, str) or not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
+        raise ArgumentError(f"got the name {name!r}; expected small letters, digits and dashes")
+
+    def register(kind: Kind) -> Kind:
+        if not (isinstance(kind, type) and issubclass(kind, nn.Module)):
+            raise ArgumentError(f"got {kind!r} for the backbone {name!r}; expected a class of nn.Module")
+        if _BACKBONES.get(name, kind) is not kind:
+            raise ArgumentError(
+                f"the backbone {name!r} is {_BACKBONES[name].__qualname__} already; expected a name that is not taken"
+            )
+        _BACKBONES[name] = kind
+        return kind
+
+    return register
 
 
 def list_backbones() -> tuple[str, ...]:
@@ -42,10 +72,8 @@ def create_backbone(name: str, *, scale: int) -> nn.Module:
     Raises:
         ArgumentError: the name is unknown, or the network does not exist at this scale.
     """
-    if name not in _BACKBONES:
-        near = difflib.get_close_matches(str(name).lower(), list_backbones(), n=1, cutoff=0.5)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ArgumentError(f"got backbone {name!r}; expected one of {', '.join(list_backbones())}{hint}")
+    if not isinstance(name, str) or name not in _BACKBONES:
+        raise ArgumentError(f"got backbone {nearest(name, list_backbones())}")
     return _BACKBONES[name](scale=scale)
 
 
@@ -60,7 +88,7 @@ def describe_backbone(model: nn.Module) -> dict[str, Any] | None:
         for a network of another class, of other options (``FSRCNN(scale=4, m=3)``) or with layers exchanged.
     """
     for name, kind in _BACKBONES.items():
-        if type(model) is kind:
+        if type(model) is kind and hasattr(model, "scale"):
             scale: Any = model.scale
             with torch.device("meta"):  # layers without memory, and no random numbers drawn
                 default = create_backbone(name, scale=scale)

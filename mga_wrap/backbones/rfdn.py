@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from mga_wrap.backbones.registry import register_backbone
 from mga_wrap.errors import ArgumentError
 
 SCALES = (2, 3, 4)
@@ -76,6 +77,7 @@ class RFDB(nn.Module):
         return weighed
 
 
+@register_backbone("rfdn")
 class RFDN(nn.Module):
     """Residual feature distillation network; names are those of the published checkpoints, which load strictly.
 

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from mga_wrap.backbones.registry import register_backbone
 from mga_wrap.errors import ArgumentError
 
 SCALES = (2, 3, 4)
@@ -51,6 +52,7 @@ class UpsampleBlock(nn.Module):
         return larger
 
 
+@register_backbone("srresnet")
 class SRResNet(nn.Module):
     """The generator of SRGAN without batch normalisation, as the paper has it; each PReLU has one slope.
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mga_wrap import __version__
+from mga_wrap.version import __version__
 
 app = typer.Typer(
     help="Super-resolution that restores globally and refines locally.",

@@ -133,7 +133,9 @@ def _saved(model: str) -> tuple[MGANet, nn.Module]:
     from mga_wrap.hub import from_pretrained
 
     net = from_pretrained(model)
-    return net, create_backbone(**net.recipe["backbone"])
+    if net.backbone is None:
+        raise ArgumentError(f"got {model}, which was made of a network of your own; bench it from Python")
+    return net, create_backbone(**net.backbone)
 
 
 def _split_at(text: str | None) -> str | int | float | None:

@@ -21,7 +21,8 @@ from mga_wrap.cli.measuring import (
     finish,
     measured,
 )
-from mga_wrap.cli.shared import K_HELP, Device, ModelName, find_network, parse_amount, told
+from mga_wrap.cli.shared import K_HELP, Device, ModelName, find_network, told
+from mga_wrap.config import parse_k
 
 if TYPE_CHECKING:
     from mga_wrap.measure.evaluate import Row
@@ -100,8 +101,7 @@ def _settings(net: MGANet, ks: list[str], ps: list[int], *, variants: bool) -> l
 
     amounts: list[Amount] = []
     for text in ks:
-        amount = text if text == ORIGINAL else parse_amount(text)
-        amounts += [] if amount is None else [amount]
+        amounts.append(text if text == ORIGINAL else parse_k(text))
     return settings_of(net, amounts + (every(net) if variants else []) or [net.k], ps=ps)
 
 
@@ -112,7 +112,7 @@ def _report(rows: list[Row], outputs: Outputs, *, net: MGANet, header: dict[str,
 
     title = f"{header['data']} x{header['scale']}, {Path(header['model']).name}"
     averages = means(rows)
-    continued = net.recipe.get("style") == "pretrained" and any(row.k == "dense" for row in rows)
+    continued = net.config.style == "pretrained" and any(row.k == "dense" for row in rows)
     notes = ["D gives the original's image; its cost here includes the coarse tail."] if continued else []
     grids = [quality_grid(rows, title=title), mean_grid(rows, title=title, notes=notes)]
     flat = [record(row) for row in (*rows, *averages)]

@@ -45,11 +45,12 @@ def inspect(
 
 
 def _print_parts(name: str, net: MGANet, *, height: int, width: int) -> None:
-    from mga_wrap.cut.original import whole
-    from mga_wrap.measure.costs import PARTS, Cost, cost_table
+    from mga_wrap.cut.original import original_of
+    from mga_wrap.measure.costs import Cost, cost_table
+    from mga_wrap.nets.mga import PARTS
 
     try:
-        original: nn.Module | None = whole(net)
+        original: nn.Module | None = original_of(net)
     except ArgumentError:  # it holds none
         original = None
     table = cost_table(net, height, width, original=original)

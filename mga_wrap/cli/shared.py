@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from mga_wrap.errors import ArgumentError, MGAError
 
 if TYPE_CHECKING:
-    from mga_wrap.nets.mga import Amount, MGANet
+    from mga_wrap.nets.mga import MGANet
 
 K_HELP = "How much to refine: patches (100), a share of them (0.25), base, all or dense. Default: the network's own."
 Scale = Annotated[int | None, typer.Option(help="How many times a side grows: 2, 3 or 4.", show_default="4")]
@@ -35,25 +34,6 @@ def find_network(model: str | None, scale: int | None, device: str) -> MGANet:
     from mga_wrap.infer.networks import prepare
 
     return cast("MGANet", prepare(model, scale=scale, device=device))  # what from_pretrained gives
-
-
-def parse_amount(text: str | None) -> Amount | None:
-    """100 is a number of patches, 1.0 a share of them.
-
-    Raises:
-        ArgumentError: text is neither a number that k may be, nor base, all or dense.
-    """
-    from mga_wrap.nets.mga import check_amount
-
-    if text is None:
-        return None
-    if re.fullmatch(r"[+-]?\d+", text):
-        return check_amount(int(text))
-    try:
-        share = float(text)
-    except ValueError:
-        return check_amount(text)
-    return check_amount(share)
 
 
 def progress_bar() -> Progress:

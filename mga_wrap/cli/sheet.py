@@ -15,9 +15,9 @@ from mga_wrap.cli.shared import (
     Device,
     ModelName,
     find_network,
-    parse_amount,
     told,
 )
+from mga_wrap.config import parse_k
 from mga_wrap.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def sheet(
         page = out.suffix.lower() in (".html", ".htm")
         if not page and out.suffix and not out.is_dir():
             raise ArgumentError(f"got {out}; expected a page (sheet.html), or a folder without a suffix")
-        amount = parse_amount(k)
+        amount = None if k is None else parse_k(k)
         net = find_network(model, scale, device)
         multiple = check_crop(crop, scale=scale, paired=lr is not None)
         pairs = find_pairs(data, lr=lr, scale=scale)

@@ -18,11 +18,11 @@ from mga_wrap.cli.shared import (
     ModelName,
     Scale,
     find_network,
-    parse_amount,
     progress_bar,
     say_error,
     told,
 )
+from mga_wrap.config import parse_k
 from mga_wrap.errors import ArgumentError, ImageError, MGAError
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def upscale(
     with told():
         from mga_wrap.infer.engine import check_dtype
 
-        amount = parse_amount(k)
+        amount = None if k is None else parse_k(k)
         net = find_network(model, scale, device)
         number = check_dtype(dtype)
         files, failures = _expand(inputs)

@@ -10,11 +10,12 @@ from rich.console import Console
 from rich.table import Table
 from torch import fx, nn
 
-from mga_wrap.cut.crossing import CHANNELS, Crossing, Interface, crossing_nodes, feature_channels, interface
+from mga_wrap.cut.crossing import CHANNELS, Interface, crossing_nodes, feature_channels, interface
 from mga_wrap.cut.reach import Inexact, reaches
 from mga_wrap.errors import CutError
 from mga_wrap.graph.chain import Chain
 from mga_wrap.graph.trace import descendants, fact
+from mga_wrap.nets.layouts import Crossing
 from mga_wrap.nets.light import LightTail, depth_within
 from mga_wrap.nets.mask import MaskPredictor
 
@@ -176,7 +177,7 @@ def describe(chain: Chain) -> Anatomy:
         blocks=tuple(blocks),
         tail=part(_names(tail), sum(fact(node).macs for node in tail), tail_reach),
         light_macs=_weights(tail_of(chain, 1, crosses)) / crosses.stride**2,
-        mask_macs=_weights(MaskPredictor(feature_channels(chain, 1, crosses), p=1)) / crosses.stride**2,
+        mask_macs=_weights(MaskPredictor(feature_channels(chain, 1, crosses))) / crosses.stride**2,
         multiple=crosses.multiple,
     )
 

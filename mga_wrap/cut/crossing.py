@@ -10,17 +10,8 @@ from torch import fx
 
 from mga_wrap.errors import CutError
 from mga_wrap.graph.chain import GROWTH, Chain
-from mga_wrap.graph.trace import ancestors, descendants, fact
-from mga_wrap.nets.layouts import AN_IMAGE, SHARED, Layout
-
-
-@dataclass(frozen=True)
-class Crossing:
-    """One tensor that crosses the cut."""
-
-    layout: Layout
-    ratio: int
-    """Its pixels a side for one of the feature, or `AN_IMAGE`, or `SHARED`."""
+from mga_wrap.graph.trace import UntraceableError, ancestors, descendants, fact
+from mga_wrap.nets.layouts import Crossing, Layout
 
 
 @dataclass(frozen=True)
@@ -83,33 +74,61 @@ def interface(chain: Chain, count: int) -> Interface:
     """Find out how everything that crosses the cut after `count` blocks lies in memory.
 
     Raises:
+        UntraceableError: something crosses that is no map, in a graph for every size.
         CutError: something crosses that cannot be gathered in windows.
     """
     nodes = crossing_nodes(chain, count)[1]
-    if not chain.sized:
-        return of_maps(chain, nodes)
-    height, width = chain.example.shape[-2:]
-    others = [crossing_nodes(other, count)[1] for other in chain.grown]
-    if any(len(other) != len(nodes) for other in others):
-        raise CutError("other tensors cross the cut for images of another size; cut at another block")
-    layouts = [_layout(*same) for same in zip(nodes, *others, strict=True)]
-    sizes = [map_size(*pair, chain.example.shape) for pair in zip(nodes, layouts, strict=True)]
-    down = [map_size(*pair, chain.grown[0].example.shape)[0] for pair in zip(others[0], layouts, strict=True)]
-    across = [map_size(*pair, chain.grown[1].example.shape)[1] for pair in zip(others[1], layouts, strict=True)]
-    growth = [(d - size[0], a - size[1]) for d, a, size in zip(down, across, sizes, strict=True)]
-    if min(growth[0]) < 1:
+    return of_sizes(chain, count, nodes) if chain.sized else of_maps(chain, nodes)
+
+
+def of_sizes(chain: Chain, count: int, nodes: list[fx.Node]) -> Interface:
+    """Of a graph for one size: seen by what grows with the height, the width and the number of images."""
+    grown = _Grown.of(chain, count, nodes)
+    feature = grown.more_rows[0]
+    if min(feature, grown.more_columns[0]) < 1:
         raise CutError("the feature does not grow with the image; cut at another block")
-    stride = round(GROWTH / growth[0][0])
+    stride = round(GROWTH / feature)
     if stride < 1:
         raise CutError("the blocks work on an enlarged image, where a Refine-Net saves nothing; expected blocks at lr")
-    crossing = [
-        Crossing(layout, _NO_MAP[layout] if layout in _NO_MAP else round(more_rows / growth[0][0]))
-        for layout, (more_rows, _) in zip(layouts, growth, strict=True)
-    ]
-    for node, one, size in zip(nodes, crossing, sizes, strict=True):
-        _check_size(node, one, size, sizes[0], (height, width), stride)
-    multiple, spare = _padding(chain, count, layouts[0], stride)
-    return Interface(tuple(crossing), stride, chain.scale * stride, multiple, spare)
+    crossing = tuple(
+        Crossing(node.name, layout, ratio=round(rows / feature) if layout in CHANNELS else 1)
+        for node, layout, rows in zip(nodes, grown.layouts, grown.more_rows, strict=True)
+    )
+    height, width = chain.example.shape[-2:]
+    for one, size in zip(crossing, grown.sizes, strict=True):
+        _check_size(one, size, grown.sizes[0], (height, width), stride)
+    multiple, spare = _padding(chain, count, grown.layouts[0], stride)
+    return Interface(crossing, stride, chain.scale * stride, multiple, spare)
+
+
+@dataclass(frozen=True)
+class _Grown:
+    """What crosses a cut, for the example and for larger images."""
+
+    layouts: list[Layout]
+    sizes: list[tuple[int, int]]
+    """(height, width) of each as a map, for the example."""
+    more_rows: list[int]
+    """By how many rows each is higher where the image is by `GROWTH`."""
+    more_columns: list[int]
+
+    @classmethod
+    def of(cls, chain: Chain, count: int, nodes: list[fx.Node]) -> _Grown:
+        others = [crossing_nodes(other, count)[1] for other in chain.grown]
+        if any(len(other) != len(nodes) for other in others):
+            raise CutError("other tensors cross the cut for images of another size; cut at another block")
+        layouts = [_layout(*same) for same in zip(nodes, *others, strict=True)]
+
+        def sizes(crossing: list[fx.Node], image: Chain) -> list[tuple[int, int]]:
+            return [map_size(*pair, image.example.shape) for pair in zip(crossing, layouts, strict=True)]
+
+        own, taller, wider = (
+            sizes(crossing, image)
+            for crossing, image in zip((nodes, *others[:2]), (chain, *chain.grown[:2]), strict=True)
+        )
+        rows = [larger[0] - size[0] for larger, size in zip(taller, own, strict=True)]
+        columns = [larger[1] - size[1] for larger, size in zip(wider, own, strict=True)]
+        return cls(layouts, own, rows, columns)
 
 
 def _padding(chain: Chain, count: int, layout: Layout, stride: int) -> tuple[int, int]:
@@ -189,7 +208,6 @@ _LAYOUTS: tuple[tuple[Layout, int, int, int], ...] = (
 """Each layout's number of dimensions, and which of them are its height and width."""
 CHANNELS: dict[Layout, int] = {"map": 1, "last": 3, "tokens": 2, "rows": 1}
 """Where the channels of each layout are."""
-_NO_MAP: dict[Layout, int] = {"image": AN_IMAGE, "shared": SHARED}
 
 
 def _grown(one: tuple[int, ...], two: tuple[int, ...]) -> set[int]:
@@ -199,51 +217,55 @@ def _grown(one: tuple[int, ...], two: tuple[int, ...]) -> set[int]:
 
 
 def _check_size(
-    node: fx.Node,
-    crossing: Crossing,
-    size: tuple[int, int],
-    feature: tuple[int, int],
-    image: tuple[int, int],
-    stride: int,
+    crossing: Crossing, size: tuple[int, int], feature: tuple[int, int], image: tuple[int, int], stride: int
 ) -> None:
     """A map lies over the feature pixel by pixel if it is as large, or not yet padded as the feature is."""
-    if crossing.layout in _NO_MAP:
+    if not crossing.is_map:
         return
     ratio = crossing.ratio
     whole = all(side == ratio * of for side, of in zip(size, feature, strict=True))
     unpadded = all(side * stride == ratio * of for side, of in zip(size, image, strict=True))
     if ratio < 1 or not (whole or unpadded) or any(a * stride < b for a, b in zip(feature, image, strict=True)):
         raise CutError(
-            f"{node.name} crosses the cut at {size[0]} x {size[1]}, the feature is {feature[0]} x {feature[1]} for an "
-            f"image of {image[0]} x {image[1]}; expected a whole multiple of the feature's sides. Cut at another block."
+            f"{crossing.name} crosses the cut at {size[0]} x {size[1]}, the feature is {feature[0]} x {feature[1]} for "
+            f"an image of {image[0]} x {image[1]}; expected a whole multiple of the feature's sides. Cut at another "
+            "block."
         )
 
 
 def of_maps(chain: Chain, nodes: list[fx.Node]) -> Interface:
-    """Of a graph for every size: maps (B, C, H, W), whose sides are whole multiples of the feature's."""
-    shapes = [fact(node).shape or () for node in nodes]
+    """Of a graph for every size: maps (B, C, H, W), whose sides are whole multiples of the feature's.
+
+    Raises:
+        UntraceableError: something else crosses; a graph for one size at a time may tell how it lies in memory.
+    """
     image = chain.example.shape
-    crossing = []
-    height, width = shapes[0][-2:]
+    shape = fact(nodes[0]).shape or ()
+    height, width = shape[-2:]
     sides = chain.scale * image[-2], chain.scale * image[-1]
     if sides[0] % height or sides[1] % width or sides[0] // height != sides[1] // width:
-        raise CutError(
-            f"{nodes[0].name}, the feature, has the shape {shapes[0]} for an image of {tuple(image)}; expected a map "
+        raise UntraceableError(
+            f"{nodes[0].name}, the feature, has the shape {shape} for an image of {tuple(image)}; expected a map "
             "(B, C, H, W) of which sr is a whole multiple"
         )
-    for node, shape in zip(nodes, shapes, strict=True):
-        if len(shape) != 4 or shape[0] != image[0]:
-            raise CutError(
-                f"{node.name}, of shape {shape}, crosses the cut; expected maps (B, C, H, W). Cut at another block."
-            )
-        if shape[2:] == (1, 1) != (height, width):
-            crossing.append(Crossing("image", AN_IMAGE))
-            continue
-        if shape[2] % height or shape[3] % width or shape[2] // height != shape[3] // width:
-            raise CutError(
-                f"{node.name} crosses the cut at {shape[2]} x {shape[3]}, the feature is {height} x {width}; expected "
-                "a whole multiple of the feature's sides. Cut at another block."
-            )
-        crossing.append(Crossing("map", shape[2] // height))
+    crossing = tuple(_map_over(node, (height, width), batch=image[0]) for node in nodes)
     stride = max(1, image[-2] // height)
-    return Interface(tuple(crossing), stride, sides[0] // height, max(1, chain.step // stride))
+    return Interface(crossing, stride, sides[0] // height, max(1, chain.step // stride))
+
+
+def _map_over(node: fx.Node, feature: tuple[int, int], *, batch: int) -> Crossing:
+    """A map that lies over a feature of (height, width), or one value an image."""
+    shape = fact(node).shape or ()
+    height, width = feature
+    if len(shape) != 4 or shape[0] != batch:
+        raise UntraceableError(
+            f"{node.name}, of shape {shape}, crosses the cut; expected maps (B, C, H, W). Cut at another block."
+        )
+    if shape[2:] == (1, 1) != feature:
+        return Crossing(node.name, "image")
+    if shape[2] % height or shape[3] % width or shape[2] // height != shape[3] // width:
+        raise UntraceableError(
+            f"{node.name} crosses the cut at {shape[2]} x {shape[3]}, the feature is {height} x {width}; expected "
+            "a whole multiple of the feature's sides. Cut at another block."
+        )
+    return Crossing(node.name, ratio=shape[2] // height)

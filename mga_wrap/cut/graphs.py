@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,7 @@ from mga_wrap.errors import CutError
 from mga_wrap.graph.chain import Chain
 from mga_wrap.graph.family import Block
 from mga_wrap.graph.trace import GraphRun, Traced, ancestors, fact, unchanged
+from mga_wrap.nets.layouts import Crossing
 
 Env = dict[fx.Node, fx.Node]
 """From nodes of the traced graph to their copies."""
@@ -31,11 +32,9 @@ class Split:
     base: nn.Module
     """lr -> (coarse, feature, other tensors that cross the cut)."""
     refine: nn.Module
-    """(windows of each crossing tensor, valid) -> windows of sr; valid=False: the whole maps at once."""
-    halos: tuple[int, ...]
-    """Halo with which each crossing tensor is gathered."""
-    ratios: tuple[int, ...]
-    """Pixels a side of each crossing tensor for one of the feature, or `AN_IMAGE`, or `SHARED`."""
+    """Windows of each crossing tensor -> windows of sr; with ``dense=True`` the whole maps at once."""
+    crossing: tuple[Crossing, ...]
+    """What the Base-Net returns beside the coarse image, the feature first, with the halo of each."""
     zoom: int
     """Pixels of sr a side for one of the feature."""
     trim: int
@@ -134,31 +133,27 @@ def base_net(
     dropped: frozenset[fx.Node] = frozenset(),
     light: nn.Module | None = None,
 ) -> fx.GraphModule:
-    """The graph of `base_graph` as a module, with the copies that `written_in_place` asks for, or with a light tail."""
+    """A `BaseGraph` as a module, with the copies that `written_in_place` asks for, or with a light tail."""
 
     def build(saved: frozenset[int]) -> fx.GraphModule:
-        side, outputs = base_graph(chain, count, crossing, dropped=dropped, saved=saved, light=light is not None)
+        base = BaseGraph(chain, count, crossing, dropped=dropped, saved=saved)
+        side = base.side
         if light is None:
-            return side.finish(chain.traced, tuple(outputs), name="BaseNet")
-        image, (feature, *_) = side.image, outputs
-        coarse = side.graph.call_module(LIGHT, (feature, image))
-        return side.finish(chain.traced, (coarse, *outputs), name="BaseNet", more={LIGHT: light})
+            return side.finish(chain.traced, (base.coarse(), *base.crossing()), name="BaseNet")
+        feature, *others = base.crossing()
+        coarse = side.graph.call_module(LIGHT, (feature, side.image))
+        return side.finish(chain.traced, (coarse, feature, *others), name="BaseNet", more={LIGHT: light})
 
     base = build(frozenset())
     saved = written_in_place(Traced(base, base.graph), chain.example)
     return build(saved) if saved else base
 
 
-def base_graph(
-    chain: Chain,
-    count: int,
-    crossing: list[fx.Node],
-    *,
-    dropped: frozenset[fx.Node] = frozenset(),
-    saved: frozenset[int] = frozenset(),
-    light: bool = False,
-) -> tuple[GraphCopy, list[fx.Node]]:
-    """The whole network with the last `count`-th block's value in place of the later ones' (or without them in a cat).
+class BaseGraph:
+    """The whole network with the last block's value in place of the later ones' (or without them in a cat).
+
+    Nodes are copied in the network's order: first those that lead to what crosses the cut, and then, if it is asked
+    for, the tail that makes the coarse image.
 
     Args:
         chain: the network.
@@ -166,43 +161,67 @@ def base_graph(
         crossing: the nodes whose tensors are returned beside the coarse image.
         dropped: nodes that a cat leaves out.
         saved: places in (lr, *crossing) of tensors of which a copy is made, see `written_in_place`.
-        light: leave the tail out.
-
-    Returns:
-        The graph without its output, and what it is to return: (coarse, *crossing), without coarse if light.
     """
-    side = GraphCopy(dropped=dropped)
-    stand_in = last_that_ran(chain.blocks, count)
-    result: Env = {}
-    copied_nodes = {node for place, node in enumerate((chain.lr, *crossing)) if place in saved}
-    needed = set(crossing).union(*(ancestors(node) for node in crossing))
 
-    def save(nodes: Iterable[fx.Node]) -> None:
-        for node in nodes:
-            if node in side.env and node not in result:
+    def __init__(
+        self,
+        chain: Chain,
+        count: int,
+        crossing: list[fx.Node],
+        *,
+        dropped: frozenset[fx.Node] = frozenset(),
+        saved: frozenset[int] = frozenset(),
+    ) -> None:
+        self.side = GraphCopy(dropped=dropped)
+        self._chain, self._nodes = chain, crossing
+        self._stand_in = last_that_ran(chain.blocks, count)
+        self._cut = chain.blocks[count].start
+        self._saved = {node for place, node in enumerate((chain.lr, *crossing)) if place in saved}
+        self._result: Env = {}
+
+    def crossing(self) -> list[fx.Node]:
+        """Copies of what crosses the cut, and of all that leads to it."""
+        if not self._result:
+            needed = {self._chain.lr, *self._nodes}.union(*(ancestors(node) for node in self._nodes))
+            self._copy(lambda node: node in needed)
+        return [self._result[node] for node in self._nodes]
+
+    def coarse(self) -> fx.Node:
+        """A copy of the image that the network's own tail makes of it."""
+        self._copy(lambda node: True)
+        return self.side.env[self._chain.sr]
+
+    def _copy(self, wanted: Callable[[fx.Node], bool]) -> None:
+        """Copy all nodes that are wanted, in order, and hand on what crosses as soon as its blocks are through."""
+        past_the_cut = False
+        for node in self._chain.traced.graph.nodes:
+            if node.op == "output":
+                return
+            if node is self._cut:  # from here on only the coarse tail runs
+                past_the_cut = True
+                self._hand_on()
+            if not wanted(node):
+                continue
+            self._take(node)
+            if past_the_cut:
+                self._hand_on()
+
+    def _take(self, node: fx.Node) -> None:
+        side = self.side
+        if node in self._stand_in:
+            side.env[node] = side.env[self._stand_in[node]]
+            return
+        side.take(node)
+        if node is self._chain.lr and node in self._saved:
+            side.env[node] = side.graph.call_method("clone", (side.env[node],))
+
+    def _hand_on(self) -> None:
+        """Note the crossing tensors that are there; a tail that writes into one must not change what is handed on."""
+        side = self.side
+        for node in self._nodes:
+            if node in side.env and node not in self._result:
                 copied = side.env[node]
-                result[node] = side.graph.call_method("clone", (copied,)) if node in copied_nodes else copied
-
-    cut = chain.blocks[count].start
-    reached = False
-    for node in chain.traced.graph.nodes:
-        if node.op == "output":
-            break
-        if node is cut:  # from here on only the coarse tail runs
-            reached = True
-            save(crossing)
-        if light and node not in needed and node is not chain.lr:
-            continue
-        if node in stand_in:
-            side.env[node] = side.env[stand_in[node]]
-        else:
-            side.take(node)
-            if node is chain.lr and node in copied_nodes:
-                side.env[node] = side.graph.call_method("clone", (side.env[node],))
-        if reached:
-            save(crossing)
-    outputs = [result[node] for node in crossing]
-    return side, outputs if light else [side.env[chain.sr], *outputs]
+                self._result[node] = side.graph.call_method("clone", (copied,)) if node in self._saved else copied
 
 
 def refine_graph(chain: Chain, inside: list[fx.Node], crossing: list[fx.Node]) -> tuple[GraphCopy, list[fx.Node]]:
@@ -210,10 +229,14 @@ def refine_graph(chain: Chain, inside: list[fx.Node], crossing: list[fx.Node]) -
     side = GraphCopy()
     inputs = [side.graph.placeholder(node.name) for node in crossing]
     side.env = dict(zip(crossing, inputs, strict=True))
-    side.graph.placeholder("valid")
     for node in inside:
         side.take(node)
     return side, inputs
+
+
+def add_dense(side: GraphCopy) -> fx.Node:
+    """The Refine-Net's last argument: whether it is given the whole maps in place of windows."""
+    return side.graph.placeholder("dense", type_expr=bool, default_value=False)
 
 
 def written_in_place(base: Traced, lr: Tensor) -> frozenset[int]:

@@ -10,7 +10,7 @@ from mga_wrap.errors import ArgumentError
 from mga_wrap.nets.mga import MGANet
 
 
-class Whole(nn.Module):
+class Original(nn.Module):
     """The original: the Base-Net without its tail, then the Refine-Net on the whole map."""
 
     def __init__(self, trunk: nn.Module, refine: nn.Module) -> None:
@@ -19,11 +19,11 @@ class Whole(nn.Module):
 
     def forward(self, lr: Tensor) -> Tensor:
         """(B, 3, H, W) to (B, 3, s*H, s*W), the layers of the original and no others."""
-        sr: Tensor = self.refine(*self.trunk(lr), False)
+        sr: Tensor = self.refine(*self.trunk(lr), dense=True)
         return sr
 
 
-def whole(net: MGANet) -> Whole:
+def original_of(net: MGANet) -> Original:
     """The network that was accelerated, out of copies of the layers of the one that it became.
 
     ``net(lr, k="dense")`` gives the same image, but also runs the coarse tail, which the original does not have.
@@ -32,7 +32,7 @@ def whole(net: MGANet) -> Whole:
         ArgumentError: style "paper", whose Refine-Net has layers that the original lacks; or a network whose graph is
             made anew for each size, from which no tail can be taken off.
     """
-    style = net.recipe.get("style")
+    style = net.config.style
     if style != "pretrained":
         raise ArgumentError(
             f"a network in style {style!r} holds no original: its Refine-Net has layers of its own; "
@@ -50,4 +50,4 @@ def whole(net: MGANet) -> Whole:
     trunk.graph.eliminate_dead_code()
     trunk.delete_all_unused_submodules()
     trunk.recompile()
-    return Whole(trunk, copy.deepcopy(net.refine)).train(net.training)
+    return Original(trunk, copy.deepcopy(net.refine)).train(net.training)

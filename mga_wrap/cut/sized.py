@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import _disable_current_modes
 
 from mga_wrap.cut.crossing import Interface, crossing_nodes, map_size
-from mga_wrap.cut.graphs import LIGHT, base_graph, refine_graph, written_in_place
+from mga_wrap.cut.graphs import LIGHT, BaseGraph, refine_graph, written_in_place
 from mga_wrap.errors import CutError
 from mga_wrap.graph.chain import Chain, Template
 from mga_wrap.graph.record import set_item
@@ -76,21 +76,23 @@ class Blueprint:
         return Plan(graph, {name: value for name, value in chain.traced.constants.items() if name in used})
 
     def _base(self, chain: Chain, crossing: list[fx.Node]) -> fx.Graph:
-        side, outputs = base_graph(chain, self.count, crossing, saved=self.saved, light=self.light)
-        head, tensors = outputs[: -len(crossing)], outputs[-len(crossing) :]
+        base = BaseGraph(chain, self.count, crossing, saved=self.saved)
+        graph = base.side.graph
+        coarse = None if self.light else base.coarse()
+        tensors = base.crossing()
         for place, (node, one) in enumerate(zip(crossing, self.crosses.crossing, strict=True)):
-            if one.layout in ("last", "tokens", "rows"):
+            if one.is_reshaped:
                 size = map_size(node, one.layout, chain.example.shape)
-                tensors[place] = side.graph.call_function(to_map, (tensors[place], one.layout, *size))
-        if self.light:
-            head = [side.graph.call_module(LIGHT, (tensors[0], side.image))]
-        side.graph.output((*head, *tensors))
-        return side.graph
+                tensors[place] = graph.call_function(to_map, (tensors[place], one.layout, *size))
+        if coarse is None:
+            coarse = graph.call_module(LIGHT, (tensors[0], base.side.image))
+        graph.output((coarse, *tensors))
+        return graph
 
     def _refine(self, chain: Chain, inside: list[fx.Node], crossing: list[fx.Node]) -> fx.Graph:
         side, inputs = refine_graph(chain, [], crossing)
         for node, one, given in zip(crossing, self.crosses.crossing, inputs, strict=True):
-            if one.layout in ("last", "tokens", "rows"):
+            if one.is_reshaped:
                 side.env[node] = side.graph.call_function(from_map, (given, one.layout))
         for node in inside:
             side.take(node)
@@ -101,7 +103,7 @@ class Blueprint:
 class SizedNet(nn.Module):
     """One side of a cut; it makes a graph for each shape of lr that it is given.
 
-    As a Base-Net it takes lr, as a Refine-Net what crosses the cut (or windows of it), lr last, and `valid`.
+    As a Base-Net it takes lr, as a Refine-Net windows of what crosses the cut, lr last; with ``dense=True`` all of it.
     """
 
     def __init__(self, layers: Mapping[str, Any], blueprint: Blueprint) -> None:
@@ -110,17 +112,15 @@ class SizedNet(nn.Module):
         self.blueprint = blueprint
         self._plans: OrderedDict[Any, Plan] = OrderedDict()
 
-    def forward(self, *inputs: Any) -> Any:
+    def forward(self, *inputs: Tensor, dense: bool = False) -> Any:
         """Run the graph for the shape of lr."""
+        *tensors, lr = inputs
         spare = self.blueprint.crosses.spare
-        if self.blueprint.side == "base":
-            return self._run(inputs[-1], inputs)
-        *tensors, lr, valid = inputs
-        if not (spare and valid):
+        if self.blueprint.side == "base" or dense or not spare:
             return self._run(lr, inputs)
         lr = lr[..., :-spare, :-spare]  # the image of which the feature is as large as the window
         missing = spare * self.blueprint.crosses.zoom // self.blueprint.crosses.stride
-        return F.pad(self._run(lr, (*tensors, lr, valid)), [0, missing, 0, missing])
+        return F.pad(self._run(lr, (*tensors, lr)), [0, missing, 0, missing])
 
     def _run(self, lr: Tensor, inputs: tuple[Any, ...]) -> Any:
         plan = self.plan(lr)

@@ -91,7 +91,7 @@ def figure(net: MGANet, lr: Picture, hr: np.ndarray, *, name: str, k: Amount | N
         "coarse": as_bytes(_array(trace)),
         f"refined ({label(k, None)})": as_bytes(refined.rgb),
     }
-    if net.recipe.get("style") == "pretrained":
+    if net.config.style == "pretrained":
         results["original"] = as_bytes(enlarge(net, lr, k="dense").rgb)
     else:
         results["every patch (k = all)"] = as_bytes(every.rgb)

@@ -110,7 +110,7 @@ def trace_blocks(
         with unchanged(model):
             graph = tracer.trace(model)
     except Exception as error:  # whatever a forward does with a proxy: the reason is passed on
-        raise CutError(
+        raise UntraceableError(
             f"{type(model).__name__} cannot be traced at the level of its blocks: {first_line(error)}"
         ) from error
     traced = Traced(model, graph)
@@ -155,6 +155,10 @@ def check_image(model: nn.Module, example: Tensor, result: Any) -> None:
             f"{type(model).__name__} returns {_describe(result)}; expected one image (B, 3, s*H, s*W) for an lr of "
             f"{tuple(example.shape)}. Wrap it in a module that returns the image alone."
         )
+
+
+class UntraceableError(CutError):
+    """torch.fx makes no graph of the network that holds for every size; the recorder may make one for each."""
 
 
 class ExampleError(CutError):

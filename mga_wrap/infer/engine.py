@@ -10,9 +10,10 @@ from typing import Literal, cast, get_args
 import torch
 from torch import Tensor, nn
 
+from mga_wrap.config import Amount, check_k
 from mga_wrap.errors import ArgumentError, MGAError
 from mga_wrap.infer.networks import where
-from mga_wrap.nets.mga import Amount, MGANet, MGATrace, check_amount
+from mga_wrap.nets.mga import MGANet, MGATrace
 
 DType = Literal["float32", "bfloat16", "float16"]
 """The dtype of a network's arithmetic."""
@@ -85,7 +86,7 @@ def run(
     """
     if k is not None and not isinstance(net, MGANet):
         raise ArgumentError(f"got k={k!r} for {type(net).__name__}; only an MGANet takes k: see mga_wrap.accelerate")
-    options = {} if k is None else {"k": check_amount(k)}
+    options = {} if k is None else {"k": check_k(k)}
     with _ready(net, lr, dtype) as ready:
         sr = net(ready, **options)
     return _checked(net, lr, sr, scale=scale)

@@ -9,11 +9,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from mga_wrap.counting import count_activations, count_macs, count_parameters
-from mga_wrap.nets.mga import Amount, MGANet, check_amount, patch_count
+from mga_wrap.config import Amount, check_k, patch_count
+from mga_wrap.counting import activations_by_module, count_activations, count_macs, count_parameters, macs_by_module
+from mga_wrap.nets.mga import PARTS, MGANet
 from mga_wrap.nets.patches import grid_size
-
-PARTS = ("base", "mask", "refine")
 
 
 @dataclass(frozen=True)
@@ -89,19 +88,20 @@ def cost_table(
     Raises:
         ArgumentError: k is none of what it may be.
     """
-    k = check_amount(net.k if k is None else k)
-    hollow = copy.deepcopy(net).to("meta")
-    lr = torch.empty(1, net.geometry.channels, height, width, device="meta", dtype=next(net.parameters()).dtype)
+    k = net.k if k is None else check_k(k)
+    hollow, lr = net.hollow(height, width)
     with torch.no_grad():
         _, feature, *_ = hollow.base(lr)
-        called = hollow.calls(lr, k=k)
     gh, gw = grid_size(feature.shape[-2], feature.shape[-1], net.p)
-    costs = {part: Cost(count_parameters(getattr(net, part)), 0, 0, 0) for part in PARTS}
-    for part, inputs in called.items():
-        costs[part] = _cost(getattr(hollow, part), *inputs)
+    macs = macs_by_module(hollow, lr, k=k)
+    macs_paper = macs_by_module(hollow, lr, k=k, convention="paper")
+    activations = activations_by_module(hollow, lr, k=k)
+    costs = {
+        part: Cost(count_parameters(getattr(net, part)), macs[part], macs_paper[part], activations[part])
+        for part in PARTS
+    }
     beside = None if original is None else _cost(copy.deepcopy(original).to("meta"), lr)
-    refined = 0 if k == 0 else patch_count(k, gh * gw)
-    return CostTable(height, width, k, gh * gw, refined, **costs, original=beside)
+    return CostTable(height, width, k, gh * gw, patch_count(k, gh * gw), **costs, original=beside)
 
 
 def _cost(module: nn.Module, *inputs: Any) -> Cost:

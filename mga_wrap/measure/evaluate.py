@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from mga_wrap.counting import count_macs
-from mga_wrap.cut.original import Whole, whole
+from mga_wrap.cut.original import Original, original_of
 from mga_wrap.errors import ImageError
 from mga_wrap.infer.api import enlarge
 from mga_wrap.measure.costs import cost_table
@@ -174,7 +174,7 @@ def _mean(values: list[Any]) -> Any:
 def _network(net: nn.Module, setting: Setting) -> nn.Module:
     if not isinstance(net, MGANet):
         return net
-    return whole(net) if setting.k == ORIGINAL else with_patch(net, setting.p)
+    return original_of(net) if setting.k == ORIGINAL else with_patch(net, setting.p)
 
 
 def _amount(setting: Setting) -> Amount | None:
@@ -185,7 +185,7 @@ def _count(net: nn.Module, setting: Setting, height: int, width: int) -> dict[st
     if isinstance(net, MGANet):
         table = cost_table(net, height, width, k=setting.k)
         return {"share": table.share, "macs": table.total.macs, "macs_paper": table.total.macs_paper}
-    if isinstance(net, Whole):
+    if isinstance(net, Original):
         hollow, lr = copy.deepcopy(net).to("meta"), torch.empty(1, 3, height, width, device="meta")
         return {"macs": count_macs(hollow, lr), "macs_paper": count_macs(hollow, lr, convention="paper")}
     return {}

@@ -62,14 +62,14 @@ class Partial:
 
 def identity_of(net: MGANet, **arguments: object) -> str:
     """A hash of the weights and of everything that decides what comes out, this package's version too."""
-    from mga_wrap import __version__
+    from mga_wrap.version import __version__
 
     digest = hashlib.sha256()
     for name, tensor in sorted(net.state_dict().items()):
         values = tensor.detach().cpu().contiguous()
         digest.update(f"{name} {values.dtype} {tuple(values.shape)}".encode())
         digest.update(values.flatten().view(torch.uint8).numpy().tobytes())
-    digest.update(repr((__version__, net.geometry, net.recipe, sorted(arguments.items()))).encode())
+    digest.update(repr((__version__, net.geometry, net.config, net.backbone, sorted(arguments.items()))).encode())
     return digest.hexdigest()
 
 

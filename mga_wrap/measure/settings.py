@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from mga_wrap.config import Amount, check_k
 from mga_wrap.errors import ArgumentError
-from mga_wrap.nets.mga import Amount, MGANet, check_amount
+from mga_wrap.nets.mga import MGANet
 
 ORIGINAL = "original"
 """As a k: the network that was accelerated, without coarse tail, mask and patches."""
@@ -66,30 +66,27 @@ def settings_of(net: MGANet, ks: Sequence[Amount], *, ps: Sequence[int] = ()) ->
 
 def variants(net: MGANet) -> list[Amount]:
     """A k for each of the paper's variants B, M, A, D, and the original where the network holds it."""
-    from mga_wrap.cut.original import whole
+    from mga_wrap.cut.original import original_of
 
     own: list[Amount] = [] if net.k in (0, "all", "dense") else [net.k]
     found: list[Amount] = [0, *own, "all", "dense"]
     try:
-        whole(net)
+        original_of(net)
     except ArgumentError:
         return found
     return [*found, ORIGINAL]
 
 
 def check_setting(k: Amount) -> Amount:
-    """`check_amount`, for the original too."""
-    return k if k == ORIGINAL else check_amount(k)
+    """`check_k`, for the original too."""
+    return k if k == ORIGINAL else check_k(k)
 
 
 def with_patch(net: MGANet, p: int | None) -> MGANet:
-    """A copy of the network with patches of another side; the same layers, which take windows of any side."""
+    """The network with patches of another side: the same layers, which take windows of any side."""
     if p is None or p == net.p:
         return net
-    changed = copy.deepcopy(net)
-    changed.geometry = replace(changed.geometry, p=p)
-    changed.mask.p = p
-    return changed
+    return net.with_cut(config=replace(net.config, p=p))
 
 
 def _of_one_area(k: Amount, own: int, p: int) -> Amount:

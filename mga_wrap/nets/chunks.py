@@ -7,21 +7,21 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from mga_wrap.nets.layouts import SHARED
+from mga_wrap.nets.layouts import Crossing
 
 PIXELS = 10_000
 """Pixels of windows at a time: 25 windows of 20 x 20. A few windows cost calls, many cost memory traffic."""
 
 
-def refine_windows(refine: nn.Module, windows: Sequence[Tensor], *, ratios: Sequence[int]) -> Tensor:
+def refine_windows(refine: nn.Module, windows: Sequence[Tensor], *, crossing: Sequence[Crossing]) -> Tensor:
     """Run a Refine-Net on windows: all at once, or one chunk after the other on a CPU.
 
     A graph that is traced or exported holds one call for every size, and what is trained sees its whole batch at once.
 
     Args:
         refine: the Refine-Net, in eval mode if it is to run in chunks.
-        windows: what `gather` returned for each tensor that crosses the cut: (N, C, h, w), the first the feature's.
-        ratios: of these tensors; what is `SHARED` goes along with each chunk.
+        windows: of each tensor that crosses the cut, see `windows_of`: (N, C, h, w), the first the feature's.
+        crossing: these tensors; what all images share goes along with each chunk.
 
     Returns:
         (N, 3, zoom * h, zoom * w).
@@ -36,10 +36,12 @@ def refine_windows(refine: nn.Module, windows: Sequence[Tensor], *, ratios: Sequ
     )
     step = max(1, PIXELS // feature[0, 0].numel()) if not whole else 0
     if whole or feature.shape[0] <= step:
-        refined: Tensor = refine(*windows, True)
+        refined: Tensor = refine(*windows)
         return refined
-    parts = [
-        refine(*(x if ratio == SHARED else x[at : at + step] for x, ratio in zip(windows, ratios, strict=True)), True)
-        for at in range(0, feature.shape[0], step)
-    ]
-    return torch.cat(parts)
+    together = [one.layout == "shared" for one in crossing]
+
+    def chunk(at: int) -> Tensor:
+        some: Tensor = refine(*(x if t else x[at : at + step] for x, t in zip(windows, together, strict=True)))
+        return some
+
+    return torch.cat([chunk(at) for at in range(0, feature.shape[0], step)])

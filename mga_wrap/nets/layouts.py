@@ -1,7 +1,8 @@
-"""How a tensor that crosses the cut lies in memory, and the same as a map (B, C, H, W), which can be gathered."""
+"""What crosses a cut: how each tensor lies in memory, and the same as a map (B, C, H, W), which can be gathered."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 from torch import Tensor
@@ -9,8 +10,30 @@ from torch import Tensor
 Layout = Literal["map", "last", "tokens", "rows", "image", "shared"]
 """(B, C, H, W); (B, H, W, C); (B, H*W, C); (B, C, H*W); (B, ...), one value an image; anything of one size for all."""
 
-AN_IMAGE, SHARED = 0, -1
-"""In place of a resolution: one value an image goes along with each of its windows; what all share goes as it is."""
+
+@dataclass(frozen=True)
+class Crossing:
+    """One tensor that crosses the cut, on its way from the Base-Net to the Refine-Net."""
+
+    name: str
+    """Of its node in the network's graph."""
+    layout: Layout = "map"
+    """How the network has it. The Base-Net hands on maps (B, C, H, W) for all but "image", one value an image, which
+    goes along with each of its windows, and "shared", which goes as it is."""
+    ratio: int = 1
+    """Of a map: its pixels a side for one of the feature."""
+    halo: int = 0
+    """Of a map: the ring of feature pixels with which a patch of it is gathered."""
+
+    @property
+    def is_map(self) -> bool:
+        """It is gathered in windows."""
+        return self.layout not in ("image", "shared")
+
+    @property
+    def is_reshaped(self) -> bool:
+        """It is a map only after `to_map`."""
+        return self.layout in ("last", "tokens", "rows")
 
 
 def to_map(x: Tensor, layout: Layout, height: int, width: int) -> Tensor:

@@ -24,7 +24,6 @@ class MaskPredictor(nn.Module):
 
     Args:
         channels: C, channels of the feature.
-        p: patch side in feature pixels.
         dynamic: False leaves the dynamic convolution out (the "conv" rows of Table 2).
         map_channels: 2, or 1 with a sigmoid in the softmax's place (Table 8).
         resolution: "full" runs the convolutions on the whole feature map as in the paper; "patch" averages the
@@ -38,7 +37,6 @@ class MaskPredictor(nn.Module):
         self,
         channels: int,
         *,
-        p: int,
         dynamic: bool = True,
         map_channels: int = 2,
         resolution: Literal["full", "patch"] = "full",
@@ -48,9 +46,6 @@ class MaskPredictor(nn.Module):
             raise ArgumentError(f"got map_channels={map_channels}; expected 1 or 2")
         if resolution not in ("full", "patch"):
             raise ArgumentError(f"got resolution={resolution!r}; expected 'full' or 'patch'")
-        if p < 1:
-            raise ArgumentError(f"got p={p}; expected a patch side of at least 1 pixel")
-        self.p = p
         self.resolution = resolution
         self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
         self.conv2 = nn.Conv2d(channels, map_channels, 3, padding=1)
@@ -66,35 +61,24 @@ class MaskPredictor(nn.Module):
             self.kernel.bias.zero_()
             self.kernel.bias[KERNEL**2 // 2] = 1.0
 
-    def forward(self, feature: Tensor) -> Tensor:
+    def forward(self, feature: Tensor, *, p: int) -> Tensor:
         """Score each patch.
 
         Args:
             feature: (B, C, H, W), the coarse feature.
+            p: patch side in feature pixels; the weights are the same for every p.
 
         Returns:
             (B, gh, gw) with (gh, gw) = (ceil(H / p), ceil(W / p)): the larger, the more a patch needs refinement.
             Trained against an error map in 0..1; the order is what counts.
         """
         if self.resolution == "patch":
-            feature = self._average(feature)  # (B, C, gh, gw)
+            feature = average(feature, p=p)  # (B, C, gh, gw)
         spatial = self.conv2(F.relu(self.conv1(feature)))  # (B, 1 or 2, H, W)
         error = spatial.softmax(dim=1)[:, 1:] if spatial.shape[1] == 2 else spatial.sigmoid()  # (B, 1, H, W)
         if self.resolution == "full":
-            error = self._average(error)  # (B, 1, gh, gw)
+            error = average(error, p=p)  # (B, 1, gh, gw)
         return self._weigh_neighbours(error).squeeze(1)
-
-    def _average(self, x: Tensor) -> Tensor:
-        """Mean over each p x p patch; a patch cut by the border averages over what it has."""
-        height, width = x.shape[-2:]
-        gh, gw = grid_size(height, width, self.p)
-        padded = F.pad(x, [0, self.p - 1, 0, self.p - 1])  # avg_pool2d leaves out what fills no patch
-        rows, cols = (self._covered(size, n, x.device) for size, n in ((height, gh), (width, gw)))
-        return F.avg_pool2d(padded, self.p) * (self.p**2 / (rows[:, None] * cols).to(x.dtype))
-
-    def _covered(self, size: int, n: int, device: torch.device) -> Tensor:
-        """(n,): how many pixels of each patch lie inside the image."""
-        return (size - self.p * torch.arange(n, device=device)).clamp(max=self.p)
 
     def _weigh_neighbours(self, error: Tensor) -> Tensor:
         if self.kernel is None:
@@ -102,3 +86,17 @@ class MaskPredictor(nn.Module):
         weights = self.kernel(error)  # (B, 25, gh, gw)
         neighbours = F.unfold(error, KERNEL, padding=KERNEL // 2).view_as(weights)
         return (weights * neighbours).sum(dim=1, keepdim=True)  # (B, 1, gh, gw)
+
+
+def average(x: Tensor, *, p: int) -> Tensor:
+    """Mean over each p x p patch, (B, C, H, W) -> (B, C, gh, gw); one cut by the border averages over what it has."""
+    height, width = x.shape[-2:]
+    gh, gw = grid_size(height, width, p)
+    padded = F.pad(x, [0, p - 1, 0, p - 1])  # avg_pool2d leaves out what fills no patch
+    rows, cols = (_covered(size, n, p=p, device=x.device) for size, n in ((height, gh), (width, gw)))
+    return F.avg_pool2d(padded, p) * (p**2 / (rows[:, None] * cols).to(x.dtype))
+
+
+def _covered(size: int, n: int, *, p: int, device: torch.device) -> Tensor:
+    """(n,): how many pixels of each patch lie inside the image."""
+    return (size - p * torch.arange(n, device=device)).clamp(max=p)

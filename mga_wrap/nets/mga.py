@@ -3,44 +3,49 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from mga_wrap.errors import ArgumentError
+from mga_wrap.checkpoint import write_checkpoint
+from mga_wrap.config import Amount, CutConfig, check_k, patch_count
+from mga_wrap.counting import macs_by_module
+from mga_wrap.errors import ArgumentError, CheckpointError
 from mga_wrap.nets.chunks import refine_windows
+from mga_wrap.nets.layouts import Crossing
 from mga_wrap.nets.mask import MaskPredictor
-from mga_wrap.nets.patches import Border, at_most, gather, grid_size, paste
+from mga_wrap.nets.patches import Border, grid_size, paste, windows_of
 
-Amount = int | float | str
-"""How much to refine: patches an image (int), a share of them (float in (0, 1]), "base", "all" or "dense"."""
+FORMAT_VERSION = 2
+"""Of the checkpoints that are written."""
+PARTS = ("base", "mask", "refine")
+SHOWN_SIZE = (320, 180)
+"""Width and height of the lr image whose MACs print(net) shows."""
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """Integers that never change once a network is cut."""
+    """What a cut found out about the network; it never changes."""
 
     scale: int
     """Sides of sr over sides of lr."""
     channels: int
     """Channels of lr and sr."""
-    p: int
-    """Patch side in pixels of the feature."""
-    halo: int
-    """Ring of feature pixels around each patch that the Refine-Net sees."""
-    border: Border
-    """What windows do at the image's border."""
-    halos: tuple[int, ...]
-    """The halo with which each crossing tensor is gathered; the first is the feature's."""
-    ratios: tuple[int, ...]
-    """Pixels a side of each crossing tensor for one of the feature, or `AN_IMAGE`, or `SHARED`."""
     zoom: int
     """Pixels of sr a side for one of the feature."""
+    border: Border
+    """What windows do at the image's border."""
     trim: int
     """Ring of feature pixels still around the Refine-Net's output: the halo, or 0 if the network takes it off."""
+    crossing: tuple[Crossing, ...]
+    """What the Base-Net returns beside the coarse image, the feature first."""
+    blocks: tuple[int, int] = (0, 0)
+    """Blocks in the Base-Net, and all that the original has."""
+    original_macs: float = 0.0
+    """Multiply-accumulates of the original per lr pixel."""
 
 
 @dataclass(frozen=True)
@@ -71,13 +76,21 @@ class MGATrace:
 class MGANet(nn.Module):
     """An accelerated super-resolution network; made by `mga_wrap.accelerate` or `mga_wrap.from_pretrained`.
 
-    Attributes:
+    Args:
         base: the Base-Net, lr -> (coarse, feature, other tensors that cross the cut).
-        mask: the mask predictor, feature -> score.
-        refine: the Refine-Net, windows of what crosses the cut -> windows of sr.
-        geometry: the integers of the cut.
-        k: how much `forward` refines when it is not told.
-        recipe: the arguments of `accelerate` (and the backbone, if it is one of ours) that build this network again.
+        mask: the mask predictor, (feature, p) -> score.
+        refine: the Refine-Net, windows of what crosses the cut -> windows of sr; with ``dense=True`` the whole maps.
+        config: what was asked for, with the block, p and halo that it came to.
+        geometry: what the cut found out.
+        backbone: the arguments of `create_backbone` that build the original, if it is one of ours.
+
+    Example:
+        >>> import torch, mga_wrap as mga
+        >>> net = mga.from_pretrained("fsrcnn-m-x4")
+        >>> with torch.inference_mode():
+        ...     sr = net(torch.rand(1, 3, 24, 32), k=0.2)
+        >>> tuple(sr.shape)
+        (1, 3, 96, 128)
     """
 
     def __init__(
@@ -86,17 +99,17 @@ class MGANet(nn.Module):
         mask: MaskPredictor,
         refine: nn.Module,
         *,
+        config: CutConfig,
         geometry: Geometry,
-        k: Amount,
-        recipe: dict[str, Any] | None = None,
+        backbone: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.base = base
         self.mask = mask
         self.refine = refine
+        self.config = config
         self.geometry = geometry
-        self.k = check_amount(k)
-        self.recipe = recipe or {}
+        self.backbone = backbone
 
     @property
     def scale(self) -> int:
@@ -104,14 +117,24 @@ class MGANet(nn.Module):
         return self.geometry.scale
 
     @property
+    def k(self) -> Amount:
+        """How much `forward` refines when it is not told; may be set."""
+        return self.config.k
+
+    @k.setter
+    def k(self, k: Amount) -> None:
+        self.config = replace(self.config, k=k)
+
+    @property
     def p(self) -> int:
         """Patch side in pixels of the feature."""
-        return self.geometry.p
+        return self.config.p
 
     @property
     def halo(self) -> int:
         """Ring of feature pixels around each patch that the Refine-Net sees."""
-        return self.geometry.halo
+        assert isinstance(self.config.halo, int)  # the cut has replaced None and "exact"
+        return self.config.halo
 
     def forward(self, lr: Tensor, *, k: Amount | None = None) -> Tensor:
         """Enlarge a batch of images.
@@ -130,148 +153,144 @@ class MGANet(nn.Module):
         """
         k = self._check(lr, k)
         coarse, *crossing = self.base(lr)
-        if k == 0:
-            return coarse
-        if k == "dense":
-            return self.refine(*crossing, False)
-        score = self.mask(crossing[0]) if k != "all" else None
-        return self._refine_patches(coarse, crossing, self._select(crossing[0], score, k))
-
-    def refine_every_patch(self, coarse: Tensor, crossing: list[Tensor]) -> Tensor:
-        """The image with every patch refined, from what the Base-Net returned."""
-        return self._refine_patches(coarse, crossing, self._select(crossing[0], None, "all"))
+        return self._refined(coarse, crossing, k)[0]
 
     def trace(self, lr: Tensor, *, k: Amount | None = None) -> MGATrace:
         """Like `forward`, with everything in between; the score is always predicted."""
         k = self._check(lr, k)
         coarse, *crossing = self.base(lr)
-        score, index, sr = self.mask(crossing[0]), None, coarse
-        feature = crossing[0].clone() if k == "dense" else crossing[0]
-        if k == "dense":
-            sr = self.refine(*crossing, False)
-        elif k != 0:
-            index = self._select(feature, score, k)
-            sr = self._refine_patches(coarse, crossing, index)
+        feature = crossing[0].clone() if k == "dense" else crossing[0]  # a tail may write into its input
+        sr, score, index = self._refined(coarse, crossing, k)
+        score = self.score(feature) if score is None else score
         return MGATrace(lr=lr, feature=feature, coarse=coarse, score=score, index=index, sr=sr)
 
-    def macs(self, height: int, width: int, *, k: Amount | None = None) -> dict[str, int]:
-        """Multiply-accumulates of convolutions and matrix products for one lr image of (height, width).
+    def _refined(
+        self, coarse: Tensor, crossing: list[Tensor], k: Amount
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """What k asks for: (sr, the score if it was needed, the refined patches if there are some)."""
+        if k == 0:
+            return coarse, None, None
+        if k == "dense":
+            return self.refine(*crossing, dense=True), None, None
+        feature = crossing[0]
+        score = None if k == "all" else self.score(feature)
+        index = self.every_patch(feature) if score is None else neediest(score, k)
+        return self.refine_patches(coarse, crossing, index), score, index
+
+    def score(self, feature: Tensor) -> Tensor:
+        """The predicted error of each patch: (B, C, H, W) -> (B, gh, gw)."""
+        predicted: Tensor = self.mask(feature, p=self.p)
+        return predicted
+
+    def every_patch(self, feature: Tensor) -> Tensor:
+        """(B, gh * gw): all positions, in one order: a window's last bits depend on its neighbours in the batch."""
+        gh, gw = grid_size(*_size(feature), self.p)
+        return torch.arange(gh * gw, device=feature.device).expand(feature.shape[0], -1)
+
+    def refine_patches(self, coarse: Tensor, crossing: list[Tensor], index: Tensor) -> Tensor:
+        """Refine some patches of what the Base-Net returned.
+
+        Args:
+            coarse: (B, 3, s*H, s*W), left as it is.
+            crossing: what crosses the cut, the feature (B, C, H, W) first.
+            index: (B, k), flat positions in the grid.
 
         Returns:
-            MACs of "base", "mask", "refine" and their "total", counted by running each part on the meta device.
+            (B, 3, s*H, s*W): the coarse image with these patches in their places.
         """
-        from mga_wrap.counting import count_macs
-
-        k = check_amount(self.k if k is None else k)
-        net = copy.deepcopy(self).to("meta")
-        lr = torch.empty(1, self.geometry.channels, height, width, device="meta", dtype=next(self.parameters()).dtype)
-        macs = dict.fromkeys(("base", "mask", "refine"), 0)
-        with torch.no_grad():
-            macs |= {part: count_macs(getattr(net, part), *given) for part, given in net.calls(lr, k=k).items()}
-        return {**macs, "total": sum(macs.values())}
-
-    def calls(self, lr: Tensor, *, k: Amount | None = None) -> dict[str, tuple[Any, ...]]:
-        """The parts ("base", "mask", "refine") that `forward` runs, each with what it is called with, for counting.
-
-        The patches are any; lr may be on the meta device.
-        """
-        k = self._check(lr, k)
-        _, *crossing = self.base(lr)
-        called: dict[str, tuple[Any, ...]] = {"base": (lr,)}
-        if k == "dense":
-            called["refine"] = (*crossing, False)
-        elif k != 0:
-            if k != "all":
-                called["mask"] = (crossing[0],)
-            count = patch_count(k, self._patches(crossing[0]))
-            index = torch.arange(count, device=lr.device).expand(lr.shape[0], -1)
-            called["refine"] = (*self._gather(crossing, index), True)
-        return called
-
-    def save_pretrained(self, folder: str | Path) -> None:
-        """Write model.safetensors and config.json into a folder; see `mga_wrap.from_pretrained`."""
-        from mga_wrap.hub import save_pretrained
-
-        save_pretrained(self, folder)
-
-    def extra_repr(self) -> str:
-        """Shown by print(net)."""
-        return ", ".join(f"{key}={value}" for key, value in {**asdict(self.geometry), "k": self.k}.items())
-
-    def _check(self, lr: Tensor, k: Amount | None) -> Amount:
-        channels = self.geometry.channels
-        if lr.ndim != 4 or 0 in lr.shape or lr.shape[1] != channels:
-            raise ArgumentError(f"got lr of shape {tuple(lr.shape)}; expected a non-empty (B, {channels}, H, W)")
-        return check_amount(self.k if k is None else k)
-
-    def _select(self, feature: Tensor, score: Tensor | None, k: Amount) -> Tensor:
-        """(B, k): the patches with the largest score, or all of them in the grid's order."""
-        patches = self._patches(feature)
-        if score is None or k == "all":  # In one order: a window's last bits depend on its neighbours in the batch.
-            return torch.arange(patches, device=feature.device).expand(feature.shape[0], -1)
-        return score.flatten(1).topk(patch_count(k, patches), dim=1, sorted=False).indices
-
-    def _refine_patches(self, coarse: Tensor, crossing: list[Tensor], index: Tensor) -> Tensor:
         geometry = self.geometry
-        refined = refine_windows(self.refine, self._gather(crossing, index), ratios=geometry.ratios)
+        refined = refine_windows(self.refine, self.windows(crossing, index), crossing=geometry.crossing)
         return paste(
             coarse,
             refined,
             index,
             size=_size(crossing[0]),
-            p=geometry.p,
+            p=self.p,
             ratio=geometry.zoom,
             halo=geometry.trim,
             border=geometry.border,
         )
 
-    def _gather(self, crossing: list[Tensor], index: Tensor) -> list[Tensor]:
-        size, geometry = _size(crossing[0]), self.geometry
+    def windows(self, crossing: list[Tensor], index: Tensor) -> list[Tensor]:
+        """What the Refine-Net is given for the chosen patches (B, k), of each tensor that crosses the cut."""
+        size, border = _size(crossing[0]), self.geometry.border
         return [
-            gather(x, index, size=size, p=geometry.p, ratio=ratio, halo=halo, border=geometry.border)
-            for x, ratio, halo in zip(crossing, geometry.ratios, geometry.halos, strict=True)
+            windows_of(x, index, one, size=size, p=self.p, border=border)
+            for x, one in zip(crossing, self.geometry.crossing, strict=True)
         ]
 
-    def _patches(self, feature: Tensor) -> int:
-        gh, gw = grid_size(*_size(feature), self.p)
-        return gh * gw
+    def with_cut(self, *, config: CutConfig | None = None, geometry: Geometry | None = None) -> MGANet:
+        """The same layers (not copies) with another k, p or geometry; this network stays as it is."""
+        other = MGANet(
+            self.base,
+            self.mask,
+            self.refine,
+            config=config or self.config,
+            geometry=geometry or self.geometry,
+            backbone=self.backbone,
+        )
+        other.training = self.training
+        return other
+
+    def macs(self, height: int, width: int, *, k: Amount | None = None) -> dict[str, int]:
+        """Multiply-accumulates of convolutions and matrix products for one lr image of (height, width).
+
+        Returns:
+            MACs of "base", "mask", "refine" and their "total", counted by running the network on the meta device.
+        """
+        net, lr = self.hollow(height, width)
+        counted = macs_by_module(net, lr, k=k)
+        macs = {part: counted[part] for part in PARTS}
+        return {**macs, "total": sum(macs.values())}
+
+    def hollow(self, height: int, width: int) -> tuple[MGANet, Tensor]:
+        """A copy and an lr (1, 3, height, width) without values, for counting: no image is too large."""
+        dtype = next(self.parameters()).dtype
+        lr = torch.empty(1, self.geometry.channels, height, width, device="meta", dtype=dtype)
+        return copy.deepcopy(self).to("meta"), lr
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write model.safetensors and config.json into a folder; see `mga_wrap.from_pretrained`.
+
+        Raises:
+            CheckpointError: the folder cannot be written, or the network was not made by `mga_wrap.accelerate`.
+        """
+        if self.config.split_at == "auto":
+            raise CheckpointError("the network does not say where it was cut; make it with mga_wrap.accelerate")
+        config = {
+            "format_version": FORMAT_VERSION,
+            "scale": self.scale,
+            "backbone": self.backbone,
+            "cut": self.config.as_json(),
+        }
+        write_checkpoint(Path(folder), config=config, tensors=self.state_dict())
+
+    def extra_repr(self) -> str:
+        """Shown by print(net): what its owner knows about it."""
+        config, (inside, blocks) = self.config, self.geometry.blocks
+        width, height = SHOWN_SIZE
+        macs = self.macs(height, width)
+        share = macs["total"] / (self.geometry.original_macs * width * height or 1)
+        parts = ", ".join(f"{part} {macs[part] / (macs['total'] or 1):.0%}" for part in PARTS)
+        return "\n".join(
+            (
+                f"x{self.scale}, style={config.style!r}, cut after {config.split_at} ({inside} of {blocks} blocks),",
+                f"p={self.p}, halo={self.halo}, k={self.k!r}, coarse_tail={config.coarse_tail!r},",
+                f"{share:.2f} of the original's MACs at {width} x {height}: {parts}",
+            )
+        )
+
+    def _check(self, lr: Tensor, k: Amount | None) -> Amount:
+        channels = self.geometry.channels
+        if lr.ndim != 4 or 0 in lr.shape or lr.shape[1] != channels:
+            raise ArgumentError(f"got lr of shape {tuple(lr.shape)}; expected a non-empty (B, {channels}, H, W)")
+        return self.k if k is None else check_k(k)
 
 
-def check_amount(k: Amount) -> Amount:
-    """Return k in one form: 0, a positive int, a float in (0, 1], "all" or "dense".
-
-    Raises:
-        ArgumentError: k is none of them.
-    """
-    expected = 'an int >= 0, a float in (0, 1], "base", "all" or "dense"'
-    if isinstance(k, bool) or not isinstance(k, int | float | str):
-        raise ArgumentError(f"got k={k!r}; expected {expected}")
-    if isinstance(k, str):
-        if k not in ("base", "all", "dense"):
-            raise ArgumentError(f"got k={k!r}; expected {expected}")
-        return 0 if k == "base" else k
-    if isinstance(k, float):
-        if k == 0:
-            return 0
-        if not 0 < k <= 1:
-            raise ArgumentError(f"got the share k={k}; expected {expected} (for a number of patches give an int)")
-        return k
-    if k < 0:
-        raise ArgumentError(f"got k={k}; expected {expected}")
-    return k
-
-
-def patch_count(k: Amount, patches: int) -> int:
-    """How many of an image's patches k means: at least one, at most all.
-
-    A share is rounded in whole numbers, so that it also works where the number of patches is symbolic.
-    """
-    if isinstance(k, str):
-        return patches
-    if isinstance(k, float):
-        parts = 1_000_000
-        return cast(int, torch.sym_max(1, (round(k * parts) * patches + parts // 2) // parts))
-    return at_most(k, patches)
+def neediest(score: Tensor, k: Amount) -> Tensor:
+    """(B, gh, gw) -> (B, k): the positions of the k patches with the largest score."""
+    flat = score.flatten(1)
+    return flat.topk(patch_count(k, flat.shape[1]), dim=1, sorted=False).indices
 
 
 def _size(feature: Tensor) -> tuple[int, int]:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mga_wrap.nets.layouts import AN_IMAGE, SHARED
+from mga_wrap.nets.layouts import Crossing
 
 Border = Literal["shift", "zero"]
 """What a window does that would reach over the border of the image: "shift" moves it inside, so that the network's
@@ -24,6 +24,21 @@ own zero padding stays at the image's border (style "pretrained"); "zero" fills 
 def grid_size(height: int, width: int, p: int) -> tuple[int, int]:
     """The patch grid (gh, gw) that covers a feature of (height, width)."""
     return (height - 1) // p + 1, (width - 1) // p + 1  # so written, torch.export sees that pooling agrees
+
+
+def windows_of(
+    x: Tensor, index: Tensor, crossing: Crossing, *, size: tuple[int, int], p: int, border: Border
+) -> Tensor:
+    """What goes with the chosen patches of a tensor that crosses the cut.
+
+    Returns:
+        Of a map what `gather` does; (B*k, ...) of what is one value an image; what all images share as it is.
+    """
+    if crossing.layout == "shared":
+        return x
+    if crossing.layout == "image":
+        return x.repeat_interleave(index.shape[1], dim=0)
+    return gather(x, index, size=size, p=p, ratio=crossing.ratio, halo=crossing.halo, border=border)
 
 
 def gather(
@@ -40,22 +55,17 @@ def gather(
 
     Args:
         x: (B, C, r*H, r*W), a map whose resolution is r times the feature's; it may end before the feature does, which
-            is padded then. Or (B, ...), one value an image, or anything that all images share.
+            is padded then.
         index: (B, k), flat positions in the grid.
         size: (H, W) of the feature.
         p: patch side in feature pixels.
-        ratio: r, or `AN_IMAGE`, or `SHARED`.
+        ratio: r.
         halo: ring of feature pixels around each patch.
         border: see `Border`.
 
     Returns:
         (B*k, C, r*n, r*n) with n = p + 2 * halo; with border "shift" a window is never larger than the feature.
-        (B*k, ...) for one value an image; what is shared as it is.
     """
-    if ratio == SHARED:
-        return x
-    if ratio == AN_IMAGE:
-        return x.repeat_interleave(index.shape[1], dim=0)
     if border == "zero":
         gh, gw = grid_size(*size, p)
         edges = (halo, gw * p - size[1] + halo, halo, gh * p - size[0] + halo)

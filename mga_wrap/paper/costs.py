@@ -16,7 +16,7 @@ import torch
 
 from mga_wrap.api import accelerate
 from mga_wrap.backbones.registry import create_backbone
-from mga_wrap.counting import count_activations, count_parameters, macs_by_module
+from mga_wrap.counting import activations_by_module, count_activations, count_parameters, macs_by_module
 from mga_wrap.errors import ArgumentError
 from mga_wrap.nets.mga import MGANet
 
@@ -150,9 +150,7 @@ def activations_at(network: str, scale: int, height: int, width: int) -> tuple[i
     """Values that convolutions put out: by the Base-Net for an lr image, for one patch, for predicting its mask."""
     net = paper_net(network, scale)
     lr = torch.empty(1, 3, height, width, device="meta")
-    with torch.no_grad():
-        called = net.calls(lr, k=1)
-    patch = count_activations(net.refine, *called["refine"])
+    patch = activations_by_module(net, lr, k=1)["refine"]
     mask = mask_activations(net.mask.conv1.in_channels) * height * width
     return count_activations(net.base, lr), patch, mask
 

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
-from mga_wrap.api import accelerate
+from mga_wrap.api import accelerate_as
 from mga_wrap.backbones.fsrcnn import start_as_nearest
 from mga_wrap.backbones.registry import create_backbone
 from mga_wrap.backbones.weights import load_weights
+from mga_wrap.config import CutConfig
 from mga_wrap.errors import ArgumentError
 from mga_wrap.hub import from_pretrained
 from mga_wrap.nets.mga import MGANet
-from mga_wrap.train.yaml_config import Config, Cut
+from mga_wrap.train.yaml_config import Config
 
 if TYPE_CHECKING:
     from mga_wrap.train.trainer import MGATrainer
@@ -55,7 +55,7 @@ def build_network(config: Config) -> MGANet:
     if wanted.start is not None and (wanted.pretrained or wanted.weights) is not None:
         raise ArgumentError("network: got 'start' beside other weights; expected one of start, weights, pretrained")
     if wanted.pretrained is not None:
-        if cut != Cut():
+        if cut != CutConfig():
             raise ArgumentError("accelerate: a pretrained network is cut already; leave this section out")
         return from_pretrained(wanted.pretrained)
     if wanted.scale is None:
@@ -65,7 +65,7 @@ def build_network(config: Config) -> MGANet:
         backbone = create_backbone(str(wanted.backbone), scale=wanted.scale).eval()
     if wanted.weights is not None:
         load_weights(backbone, wanted.weights)
-    net = accelerate(backbone, **asdict(cut))
+    net = accelerate_as(backbone, cut)
     if cut.style == "paper" and wanted.weights is None:
         start_patches_as_nearest(net)
     if wanted.start is not None:

@@ -34,12 +34,12 @@ class Outputs:
     @cached_property
     def refined(self) -> Tensor:
         """(B, 3, s*H, s*W): every patch refined."""
-        return self.net.refine_every_patch(self.coarse, self.crossing)
+        return self.net.refine_patches(self.coarse, self.crossing, self.net.every_patch(self.crossing[0]))
 
     @cached_property
     def dense(self) -> Tensor:
         """(B, 3, s*H, s*W): the Refine-Net once over the whole map."""
-        return self.net.refine(*(x.clone() for x in self.crossing), False)  # a tail may write into its input
+        return self.net.refine(*(x.clone() for x in self.crossing), dense=True)  # a tail may write into its input
 
     @cached_property
     def target(self) -> Tensor:
@@ -51,7 +51,7 @@ class Outputs:
     @cached_property
     def score(self) -> Tensor:
         """(B, gh, gw): the predicted error."""
-        return self.net.mask(self.crossing[0])
+        return self.net.score(self.crossing[0])
 
     @cached_property
     def true_mask(self) -> Tensor:
@@ -59,7 +59,7 @@ class Outputs:
 
         Nothing learns from it, but another loss may from the image that it takes.
         """
-        dense = "refined" not in self.__dict__ and self.net.geometry.border == "shift"
+        dense = "refined" not in self.__dict__ and self.net.config.style == "pretrained"
         refined = self.dense if dense else self.refined
         return error_mask(self.coarse.detach(), refined.detach(), side=patch_side(self.net), grid=self.score.shape[-2:])
 

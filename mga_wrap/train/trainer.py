@@ -81,7 +81,7 @@ class MGATrainer:
         _expect("precision", precision, ("no", "bf16", None))
         if not save_seconds >= 0:
             raise ArgumentError(f"got save_seconds={save_seconds}; expected 0 or more")
-        continues = net.geometry.border == "shift"
+        continues = net.config.style == "pretrained"
         if target == "original" and not continues:
             raise ArgumentError("got target='original' for a network in style 'paper'; expected style 'pretrained'")
         self.net, self.target, self.seed = net, target, seed

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mga_wrap.config import Amount, check_k
 from mga_wrap.errors import ArgumentError
-from mga_wrap.nets.mga import Amount, MGANet, check_amount
+from mga_wrap.nets.mga import MGANet
 from mga_wrap.pictures.metrics import psnr
 from mga_wrap.train.data import Data, Pair, read_images
 
@@ -40,7 +41,7 @@ class Validation:
         if self.images < 1 or self.every < 1:
             raise ArgumentError(f"got images={self.images}, every={self.every}; expected both at least 1")
         if self.k is not None:
-            object.__setattr__(self, "k", tuple(check_amount(k) for k in self.k))
+            object.__setattr__(self, "k", tuple(check_k(k) for k in self.k))
 
 
 class Validator:

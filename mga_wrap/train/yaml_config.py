@@ -11,8 +11,8 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 import yaml
 
+from mga_wrap.config import CutConfig
 from mga_wrap.errors import ArgumentError, nearest
-from mga_wrap.nets.mga import Amount
 from mga_wrap.train.data import Data
 from mga_wrap.train.stages import Stage, changed, stage_set
 from mga_wrap.train.validate import Validation
@@ -36,19 +36,6 @@ class Network:
 
 
 @dataclass(frozen=True)
-class Cut:
-    """Arguments of `mga_wrap.accelerate`; not for a pretrained network, which is cut already."""
-
-    split_at: str | int | float = "auto"
-    k: Amount = 0.25
-    p: int | None = None
-    halo: int | Literal["exact"] | None = None
-    style: Literal["pretrained", "paper"] = "pretrained"
-    coarse_tail: Literal["copy", "light"] | int = "copy"
-    mask: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
 class Stages:
     """A named set of stages, some of their fields changed."""
 
@@ -67,7 +54,7 @@ class Config:
     network: Network
     output_dir: Path
     data: Data
-    accelerate: Cut = field(default_factory=Cut)
+    accelerate: CutConfig = field(default_factory=CutConfig)
     validation: Validation | None = None
     stages: str | Stages | list[Stage] | None = None
     """The name of a set, a set with changes, or a list of whole stages; None: by the style."""

@@ -133,8 +133,8 @@ class PaperRefine(nn.Module):
         super().__init__()
         self.blocks, self.trunk_conv, self.tail = pan.SCPA_trunk, pan.trunk_conv, pan.paper_refine_tail()
 
-    def forward(self, feature: torch.Tensor, *, valid: bool) -> torch.Tensor:
-        return self.tail(feature + self.trunk_conv(self.blocks(feature)), valid=valid)
+    def forward(self, feature: torch.Tensor, *, shrink: bool) -> torch.Tensor:
+        return self.tail(feature + self.trunk_conv(self.blocks(feature)), shrink=shrink)
 
 
 # scale: parameters, MACs of a 6 x 6 patch, MACs an LR pixel on the whole map (D minus B), paper section 4
@@ -151,9 +151,9 @@ def test_the_paper_refine_net_costs_what_the_paper_says(scale: int) -> None:
     refine = PaperRefine(PAN(scale=scale, nb=4)).to("meta")
     assert count_parameters(refine) == parameters
     windows = torch.empty(5, 40, 6, 6, device="meta")
-    assert count_macs(refine, windows, convention="paper", valid=True) == 5 * macs_patch
+    assert count_macs(refine, windows, convention="paper", shrink=True) == 5 * macs_patch
     feature = torch.empty(1, 40, 20, 12, device="meta")
-    assert count_macs(refine, feature, convention="paper", valid=False) == 20 * 12 * macs_pixel
+    assert count_macs(refine, feature, convention="paper", shrink=False) == 20 * 12 * macs_pixel
 
 
 @pytest.mark.parametrize("scale", SCALES)
@@ -161,8 +161,8 @@ def test_the_paper_refine_tail_takes_the_ring_off(scale: int) -> None:
     tail = PAN(scale=scale, nb=0).paper_refine_tail()
     feature = torch.randn(2, 40, 6, 9)
     with torch.inference_mode():
-        assert tail(feature, valid=True).shape == (2, 3, scale * 4, scale * 7)
-        assert tail(feature, valid=False).shape == (2, 3, scale * 6, scale * 9)
+        assert tail(feature, shrink=True).shape == (2, 3, scale * 4, scale * 7)
+        assert tail(feature, shrink=False).shape == (2, 3, scale * 6, scale * 9)
 
 
 @pytest.mark.parametrize("scale", SCALES)
@@ -171,7 +171,7 @@ def test_the_paper_refine_tail_agrees_with_itself_inside(scale: int) -> None:
     tail = PAN(scale=scale, nb=0).paper_refine_tail()
     feature = torch.randn(1, 40, 10, 9)
     with torch.inference_mode():
-        valid, padded = tail(feature, valid=True), tail(feature, valid=False)
+        valid, padded = tail(feature, shrink=True), tail(feature, shrink=False)
     reach = 4 * scale  # more than any of the upsamplers' receptive fields
     inner = (..., slice(reach, -reach), slice(reach, -reach))
     torch.testing.assert_close(valid[..., reach - scale : scale - reach, reach - scale : scale - reach], padded[inner])
@@ -182,7 +182,7 @@ def test_the_paper_refine_tail_starts_as_the_networks_own_upsampler(scale: int) 
     net = PAN(scale=scale, nb=0)
     feature = torch.randn(1, 40, 6, 5)
     with torch.inference_mode():
-        assert torch.equal(net.paper_refine_tail()(feature, valid=False), net.upsample(feature))
+        assert torch.equal(net.paper_refine_tail()(feature, shrink=False), net.upsample(feature))
 
 
 def test_the_extra_convolution_at_x3_starts_as_the_identity() -> None:

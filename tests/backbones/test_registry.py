@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
 
-from mga_wrap.backbones import FSRCNN, PAN, RCAN, RFDN, create_backbone, describe_backbone, list_backbones
+import mga_wrap as mga
+from mga_wrap.backbones import FSRCNN, PAN, RCAN, RFDN, create_backbone, describe_backbone, list_backbones, registry
 from mga_wrap.errors import ArgumentError
 
 
@@ -88,3 +91,38 @@ def test_an_unknown_name_lists_what_there_is_and_the_nearest() -> None:
 def test_a_scale_that_does_not_exist_is_refused() -> None:
     with pytest.raises(ArgumentError, match="got scale=8 for PAN"):
         create_backbone("pan", scale=8)
+
+
+@pytest.fixture
+def no_lasting_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_BACKBONES", dict(registry._BACKBONES))
+
+
+@pytest.mark.usefixtures("no_lasting_names")
+def test_a_backbone_of_the_users_is_like_ours(tmp_path: Path) -> None:
+    @mga.register_backbone("my-net")
+    class MyNet(FSRCNN):
+        pass
+
+    assert "my-net" in list_backbones()
+    net = mga.accelerate(create_backbone("my-net", scale=2))
+    assert net.backbone == {"name": "my-net", "scale": 2}
+    net.save_pretrained(tmp_path)
+    lr = torch.rand(1, 3, 9, 9)
+    with torch.no_grad():
+        assert torch.equal(mga.from_pretrained(tmp_path)(lr), net.eval()(lr))
+
+
+@pytest.mark.usefixtures("no_lasting_names")
+@pytest.mark.parametrize(
+    ("name", "kind", "text"),
+    [
+        ("pan", FSRCNN, "the backbone 'pan' is PAN already; expected a name that is not taken"),
+        ("My Net", FSRCNN, "got the name 'My Net'; expected small letters, digits and dashes"),
+        ("../net", FSRCNN, "got the name '../net'; expected small letters"),
+        ("net", print, "for the backbone 'net'; expected a class of nn.Module"),
+    ],
+)
+def test_what_cannot_be_registered(name: str, kind: object, text: str) -> None:
+    with pytest.raises(ArgumentError, match=text):
+        mga.register_backbone(name)(kind)

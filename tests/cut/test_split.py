@@ -17,7 +17,7 @@ from mga_wrap.graph.chain import find_chain
 from mga_wrap.graph.trace import fact
 
 # channels and resolution of what crosses a cut after the second block, at x4; the halo of each is halo or 0
-CONTINUE = {
+PRETRAINED = {
     "LongSkip": [(C, 1), (C, 1)],
     "ImageAdded": [(C, 1), (3, 4)],
     "CatFusion": [(C, 1), (C, 1), (C, 1)],
@@ -48,8 +48,8 @@ def crossing(base: nn.Module, lr: Tensor) -> list[tuple[int, int]]:
 def test_what_crosses_in_style_pretrained(name: str) -> None:
     chain = find_chain(build(name, 4))
     split = split_pretrained(chain, 2, interface(chain, 2), halo=3)
-    assert crossing(split.base, torch.rand(1, 3, 12, 10)) == CONTINUE[name]
-    assert split.halos == (3,) * len(CONTINUE[name])
+    assert crossing(split.base, torch.rand(1, 3, 12, 10)) == PRETRAINED[name]
+    assert [one.halo for one in split.crossing] == [3] * len(PRETRAINED[name])
     assert split.trim == 3
 
 
@@ -59,7 +59,7 @@ def test_what_crosses_in_style_paper(name: str) -> None:
     split = split_paper(find_chain(model), 2, halo=1, refine_tail=getattr(model, "paper_refine_tail", None))
     tensors, halos = PAPER[name]
     assert crossing(split.base, torch.rand(1, 3, 12, 10)) == tensors
-    assert list(split.halos) == halos
+    assert [one.halo for one in split.crossing] == halos
     assert split.trim == 0
 
 
@@ -153,7 +153,7 @@ def test_the_skips_of_the_refine_net_start_at_its_input() -> None:
     with torch.no_grad():
         _, feature = net.base(lr)
         body = part("body.4")(part("body.3")(part("body.2")(feature)))
-        expected = part("tail.1")(part("tail.0")(part("mga_trim")(body + feature, False)))
+        expected = part("tail.1")(part("tail.0")(part("mga_trim")(body + feature, dense=True)))
         assert torch.equal(net(lr, k="dense"), expected)
 
 
@@ -174,13 +174,13 @@ def test_the_feature_of_the_paper_is_what_enters_the_upsampler(name: str, operat
 
 
 @pytest.mark.parametrize("halo", [0, 1, 2, 3])
-@pytest.mark.parametrize("valid", [True, False])
-def test_the_layers_that_take_the_halo_off(halo: int, valid: bool) -> None:
+@pytest.mark.parametrize("dense", [False, True])
+def test_the_layers_that_take_the_halo_off(halo: int, dense: bool) -> None:
     split = split_paper(find_chain(build("LongSkip", 2)), 2, halo=halo)
     side = 4 + 2 * halo
     with torch.no_grad():
-        sr = split.refine(torch.rand(5, C, side, side), valid)
-    assert sr.shape == (5, 3, 2 * (4 if valid else side), 2 * (4 if valid else side))
+        sr = split.refine(torch.rand(5, C, side, side), dense=dense)
+    assert sr.shape == (5, 3, 2 * (side if dense else 4), 2 * (side if dense else 4))
 
 
 # The paper's own counts, paper/README.md section 4 ------------------------------------------------------------------
@@ -200,7 +200,7 @@ PUBLISHED = {
 def test_parameters_and_macs_are_the_papers_to_the_digit(name: str, scale: int) -> None:
     blocks, b, d, m, macs_b, macs_d, macs_patch = PUBLISHED[name, scale]
     net = mga.accelerate(mga.create_backbone(name, scale=scale), style="paper")
-    assert net.recipe["split_at"].endswith(f".{blocks - 1}")  # split_at="auto" is the paper's cut
+    assert net.config.split_at.endswith(f".{blocks - 1}")  # split_at="auto" is the paper's cut
     assert count_parameters(net.base) == b
     assert count_parameters(net.base) + count_parameters(net.refine) == d
     assert count_parameters(net) == m
@@ -208,12 +208,12 @@ def test_parameters_and_macs_are_the_papers_to_the_digit(name: str, scale: int) 
     with torch.no_grad():
         _, *tensors = net.base(lr)
     assert count_macs(net.base, lr, convention="paper") == 20 * 12 * macs_b
-    dense = count_macs(net.refine, *tensors, False, convention="paper")
+    dense = count_macs(net.refine, *tensors, dense=True, convention="paper")
     assert 20 * 12 * macs_b + dense == 20 * 12 * macs_d
     index = torch.empty(1, 15, dtype=torch.long, device="meta")
-    windows = net._gather(tensors, index)
+    windows = net.windows(tensors, index)
     assert windows[0].shape[2:] == (6, 6)
-    assert count_macs(net.refine, *windows, True, convention="paper") == 15 * macs_patch
+    assert count_macs(net.refine, *windows, convention="paper") == 15 * macs_patch
 
 
 # What cannot be split -----------------------------------------------------------------------------------------------

@@ -66,5 +66,5 @@ def test_other_patches_are_the_same_network(p: int, paper: mga.MGANet, continued
             trace = changed.trace(lr, k=2)
             assert torch.equal(changed(lr, k="dense"), net(lr, k="dense"))
         assert trace.score.shape == (1, -(-11 // p), -(-14 // p))
-        assert net.p == net.mask.p == 4
+        assert net.p == 4
     assert with_patch(paper, None) is with_patch(paper, 4) is paper

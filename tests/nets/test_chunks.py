@@ -11,7 +11,9 @@ from mga_wrap.api import accelerate
 from mga_wrap.backbones.registry import create_backbone
 from mga_wrap.nets import chunks
 from mga_wrap.nets.chunks import refine_windows
-from mga_wrap.nets.layouts import AN_IMAGE, SHARED
+from mga_wrap.nets.layouts import Crossing
+
+CROSSING = (Crossing("feature"), Crossing("weights", "image"), Crossing("mask", "shared"))
 
 
 class Refine(nn.Module):
@@ -21,8 +23,7 @@ class Refine(nn.Module):
         super().__init__()
         self.seen: list[int] = []
 
-    def forward(self, feature: Tensor, an_image: Tensor, shared: Tensor, valid: bool) -> Tensor:
-        assert valid
+    def forward(self, feature: Tensor, an_image: Tensor, shared: Tensor) -> Tensor:
         self.seen.append(feature.shape[0])
         return feature * an_image + shared.sum()
 
@@ -37,7 +38,7 @@ def test_chunks_hold_as_many_windows_as_fit(pixels: int, seen: list[int], monkey
     monkeypatch.setattr(chunks, "PIXELS", pixels)
     refine, given = Refine().eval(), windows()
     with torch.no_grad():
-        out = refine_windows(refine, given, ratios=(1, AN_IMAGE, SHARED))
+        out = refine_windows(refine, given, crossing=CROSSING)
     assert refine.seen == seen
     assert torch.equal(out, given[0] * given[1] + given[2].sum())
 
@@ -47,7 +48,7 @@ def test_what_is_trained_sees_its_whole_batch(training: bool, monkeypatch: pytes
     monkeypatch.setattr(chunks, "PIXELS", 1)
     refine = Refine().train(training)
     with torch.set_grad_enabled(not training):
-        refine_windows(refine, windows(), ratios=(1, AN_IMAGE, SHARED))
+        refine_windows(refine, windows(), crossing=CROSSING)
     assert refine.seen == [7]
 
 

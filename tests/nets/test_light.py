@@ -46,7 +46,7 @@ def test_it_has_as_many_convolutions_as_its_budget_pays_for(budget: float, hidde
 def test_a_number_is_its_depth_whatever_it_costs(depth: int) -> None:
     net = mga.accelerate(build("LongSkip", 2), coarse_tail=depth)
     assert (net.base.coarse_tail.first.out_channels, len(net.base.coarse_tail.more)) == (8, depth - 1)
-    assert net.recipe["coarse_tail"] == depth
+    assert net.config.coarse_tail == depth
 
 
 @pytest.mark.parametrize(

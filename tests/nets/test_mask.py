@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mga_wrap.errors import ArgumentError
+from mga_wrap.nets import mask as mask_module
 from mga_wrap.nets.mask import MaskPredictor
 
 NF = 5
@@ -19,10 +20,10 @@ side = st.integers(1, 40)
 few = settings(max_examples=30)
 
 
-def predictor(*, p: int = 4, **options: object) -> MaskPredictor:
+def predictor(**options: object) -> MaskPredictor:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return MaskPredictor(NF, p=p, **options).double()
+        return MaskPredictor(NF, **options).double()
 
 
 def feature(batch: int, height: int, width: int) -> Tensor:
@@ -52,9 +53,9 @@ def average(x: Tensor, p: int) -> Tensor:
 def test_one_score_for_each_patch_at_every_size(
     height: int, width: int, p: int, batch: int, dynamic: bool, channels: int, resolution: str
 ) -> None:
-    mask = predictor(p=p, dynamic=dynamic, map_channels=channels, resolution=resolution)
+    mask = predictor(dynamic=dynamic, map_channels=channels, resolution=resolution)
     with torch.no_grad():
-        score = mask(feature(batch, height, width))
+        score = mask(feature(batch, height, width), p=p)
     assert score.shape == (batch, math.ceil(height / p), math.ceil(width / p))
     assert score.isfinite().all()
     assert ((score > 0) & (score < 1)).all()  # averages of probabilities
@@ -64,14 +65,14 @@ def test_one_score_for_each_patch_at_every_size(
 @given(height=side, width=side, p=st.integers(1, 20))
 def test_a_partial_patch_averages_over_what_it_has(height: int, width: int, p: int) -> None:
     x = feature(2, height, width)
-    torch.testing.assert_close(predictor(p=p)._average(x), average(x, p), atol=1e-12, rtol=0)
+    torch.testing.assert_close(mask_module.average(x, p=p), average(x, p), atol=1e-12, rtol=0)
 
 
 @pytest.mark.parametrize("size", [(8, 8), (9, 13), (1, 1), (3, 30)])
 @pytest.mark.parametrize("channels", [1, 2])
 def test_the_words_of_the_paper_as_a_loop(size: tuple[int, int], channels: int) -> None:
     """Two convolutions, softmax or sigmoid, averages, then each patch weighs its 5 x 5 neighbours in its own way."""
-    mask, x = predictor(p=4, map_channels=channels), feature(1, *size)
+    mask, x = predictor(map_channels=channels), feature(1, *size)
     with torch.no_grad():
         nn.init.normal_(mask.kernel.weight)
         maps = mask.conv2(mask.conv1(x).clamp(min=0))
@@ -84,20 +85,20 @@ def test_the_words_of_the_paper_as_a_loop(size: tuple[int, int], channels: int) 
             for col in range(pooled.shape[1]):
                 for tap in range(25):
                     expected[row, col] += weights[tap, row, col] * padded[row + tap // 5, col + tap % 5]
-        torch.testing.assert_close(mask(x)[0], expected, atol=1e-12, rtol=0)
+        torch.testing.assert_close(mask(x, p=4)[0], expected, atol=1e-12, rtol=0)
 
 
 def test_at_patch_resolution_the_convolutions_run_on_averages() -> None:
-    mask, x = predictor(p=4, resolution="patch"), feature(2, 10, 13)
+    mask, x = predictor(resolution="patch"), feature(2, 10, 13)
     with torch.no_grad():
         expected = mask.conv2(F.relu(mask.conv1(average(x, 4)))).softmax(dim=1)[:, 1]
-        torch.testing.assert_close(mask(x), expected, atol=1e-12, rtol=0)
+        torch.testing.assert_close(mask(x, p=4), expected, atol=1e-12, rtol=0)
 
 
 @pytest.mark.parametrize("nf", [1, 12, 40, 50])
 def test_parameters_are_those_of_the_tables(nf: int) -> None:
     def count(**options: object) -> int:
-        return sum(parameter.numel() for parameter in MaskPredictor(nf, p=4, **options).parameters())
+        return sum(parameter.numel() for parameter in MaskPredictor(nf, **options).parameters())
 
     assert count() == 9 * nf**2 + nf + 18 * nf + 2 + 50
     assert count(dynamic=False) == 9 * nf**2 + nf + 18 * nf + 2
@@ -113,13 +114,13 @@ def test_it_starts_as_the_average(resolution: str, channels: int) -> None:
         dynamic = predictor(resolution=resolution, map_channels=channels)
         plain = predictor(resolution=resolution, map_channels=channels, dynamic=False)
         plain.load_state_dict({k: v for k, v in dynamic.state_dict().items() if not k.startswith("kernel")})
-        assert torch.equal(dynamic(x), plain(x))
+        assert torch.equal(dynamic(x, p=4), plain(x, p=4))
 
 
 @pytest.mark.parametrize("options", [{}, {"dynamic": False}, {"map_channels": 1}, {"resolution": "patch"}])
 def test_every_parameter_learns_from_the_first_step(options: dict[str, object]) -> None:
     mask = predictor(**options)
-    (mask(feature(2, 17, 10)) * torch.rand(2, 5, 3)).sum().backward()
+    (mask(feature(2, 17, 10), p=4) * torch.rand(2, 5, 3)).sum().backward()
     for name, parameter in mask.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.abs().max() > 0, name
@@ -128,8 +129,6 @@ def test_every_parameter_learns_from_the_first_step(options: dict[str, object]) 
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"p": 0}, "got p=0; expected a patch side of at least 1 pixel"),
-        ({"p": -2}, "got p=-2; expected a patch side of at least 1 pixel"),
         ({"map_channels": 3}, "got map_channels=3; expected 1 or 2"),
         ({"map_channels": 0}, "got map_channels=0; expected 1 or 2"),
         ({"resolution": "half"}, "got resolution='half'; expected 'full' or 'patch'"),
@@ -137,4 +136,4 @@ def test_every_parameter_learns_from_the_first_step(options: dict[str, object]) 
 )
 def test_options_out_of_range(options: dict[str, object], text: str) -> None:
     with pytest.raises(ArgumentError, match=text):
-        MaskPredictor(NF, **{"p": 4, **options})
+        MaskPredictor(NF, **options)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import copy
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 from toys.plain import build
 
 import mga_wrap as mga
+from mga_wrap.config import check_k, patch_count
 from mga_wrap.counting import count_macs
-from mga_wrap.nets.mga import check_amount, patch_count
 
 
 @pytest.fixture(params=["pretrained", "paper"])
@@ -40,7 +41,7 @@ def image(height: int, width: int, batch: int = 1) -> Tensor:
     ],
 )
 def test_amounts_in_one_form(k: object, expected: object) -> None:
-    got = check_amount(k)
+    got = check_k(k)
     assert got == expected
     assert type(got) is type(expected)
 
@@ -48,7 +49,7 @@ def test_amounts_in_one_form(k: object, expected: object) -> None:
 @pytest.mark.parametrize("k", [-1, -0.1, 1.0001, float("inf"), float("nan"), True, False, None, "ALL", "", [1], (1, 2)])
 def test_what_is_no_amount(k: object) -> None:
     with pytest.raises(mga.ArgumentError, match=r'expected an int >= 0, a float in \(0, 1\], "base", "all" or "dense"'):
-        check_amount(k)
+        check_k(k)
 
 
 @pytest.mark.parametrize(
@@ -93,10 +94,10 @@ def test_macs_are_those_of_the_parts_that_run(net: mga.MGANet, height: int, widt
     if k in (0, "base"):
         assert (macs["mask"], macs["refine"]) == (0, 0)
     elif k == "dense":
-        assert (macs["mask"], macs["refine"]) == (0, count_macs(net.refine, *crossing, False))
+        assert (macs["mask"], macs["refine"]) == (0, count_macs(net.refine, *crossing, dense=True))
     else:
-        assert macs["mask"] == (0 if k == "all" else count_macs(net.mask, crossing[0]))
-        assert macs["refine"] == count_macs(net.refine, *net._gather(crossing, trace.index), True)
+        assert macs["mask"] == (0 if k == "all" else count_macs(net.mask, crossing[0], p=net.p))
+        assert macs["refine"] == count_macs(net.refine, *net.windows(crossing, trace.index))
     assert macs["total"] == count_macs(net, lr, k=k)
 
 
@@ -127,7 +128,7 @@ def test_the_trace_holds_everything_between(net: mga.MGANet) -> None:
     assert trace.share == pytest.approx(3 / 20)
     best = trace.score.flatten(1).topk(3).indices
     assert torch.equal(trace.index.sort(dim=1).values, best.sort(dim=1).values)
-    assert torch.equal(trace.score, net.mask(trace.feature))
+    assert torch.equal(trace.score, net.score(trace.feature))
     assert torch.equal(trace.sr, net(lr, k=3))
     with pytest.raises(dataclasses.FrozenInstanceError):
         trace.sr = trace.coarse
@@ -171,7 +172,7 @@ def test_k_is_the_nets_own_unless_told(net: mga.MGANet) -> None:
 def test_every_patch_is_refined_from_what_the_base_net_returned(net: mga.MGANet) -> None:
     lr = image(9, 10, batch=2)
     coarse, *crossing = net.base(lr)
-    assert torch.equal(net.refine_every_patch(coarse, crossing), net(lr, k="all"))
+    assert torch.equal(net.refine_patches(coarse, crossing, net.every_patch(crossing[0])), net(lr, k="all"))
 
 
 @pytest.mark.parametrize("k", [3, "all", "dense"])
@@ -185,12 +186,30 @@ def test_gradients_reach_base_and_refine(net: mga.MGANet, k: object) -> None:
     assert all(parameter.grad is None for parameter in net.mask.parameters())
 
 
-def test_print_shows_the_geometry(net: mga.MGANet) -> None:
-    shown = repr(net).splitlines()[1]
-    border, trim = net.geometry.border, net.geometry.trim
-    for item in ("scale=2", "p=4", "halo=1", f"border={border}", f"trim={trim}", "k=0.5"):
+def test_print_says_what_its_owner_knows(net: mga.MGANet) -> None:
+    shown = "\n".join(repr(net).splitlines()[1:4])
+    cut = 2 if net.config.style == "pretrained" else 3
+    for item in ("x2,", f"style='{net.config.style}'", f"({cut} of 4 blocks)", "p=4, halo=1, k=0.5"):
         assert item in shown
-    assert (net.scale, net.p, net.halo) == (2, 4, 1)
+    share = net.macs(180, 320)["total"] / (320 * 180 * mga.inspect(build("LongSkip", 2)).macs)
+    assert f"{share:.2f} of the original's MACs at 320 x 180: base " in shown
+    assert max(map(len, repr(net).splitlines()[1:4])) <= 80
+
+
+def test_k_is_checked_where_it_is_set(net: mga.MGANet) -> None:
+    net.k = np.int64(3)
+    assert (net.k, net.config.k) == (3, 3)
+    with pytest.raises(mga.ArgumentError, match="got k=-1"):
+        net.k = -1
+    assert net.k == 3
+
+
+def test_another_cut_shares_the_layers_and_changes_nothing(net: mga.MGANet) -> None:
+    other = net.with_cut(config=dataclasses.replace(net.config, p=8, k="all"))
+    assert (other.p, other.k, net.p, net.k, other.training) == (8, "all", 4, 0.5, net.training)
+    assert other.base is net.base
+    assert net.trace(image(16, 16)).score.shape[1:] == (4, 4)
+    assert other.trace(image(16, 16)).score.shape[1:] == (2, 2)
 
 
 def test_a_nan_stays_inside_the_patches_that_see_it() -> None:

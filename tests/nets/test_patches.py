@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from mga_wrap.nets.layouts import AN_IMAGE, SHARED
-from mga_wrap.nets.patches import gather, grid_size, paste
+from mga_wrap.nets.layouts import Crossing
+from mga_wrap.nets.patches import gather, grid_size, paste, windows_of
 
 borders = st.sampled_from(["shift", "zero"])
 few = settings(max_examples=60)
@@ -107,9 +107,9 @@ def test_the_grid_covers_the_feature_and_no_more(height: int, width: int, p: int
 def test_one_value_an_image_is_repeated(border: str) -> None:
     x = torch.rand(3, 5, 1, 1)
     index = torch.tensor([[0, 2], [1, 3], [3, 0]])
-    got = gather(x, index, size=(8, 8), p=4, halo=1, border=border, ratio=AN_IMAGE)
+    got = windows_of(x, index, Crossing("weights", "image"), size=(8, 8), p=4, border=border)
     assert torch.equal(got, x[[0, 0, 1, 1, 2, 2]])
-    assert gather(x, index, size=(8, 8), p=4, halo=1, border=border, ratio=SHARED) is x
+    assert windows_of(x, index, Crossing("mask", "shared"), size=(8, 8), p=4, border=border) is x
 
 
 def test_a_map_that_ends_before_the_padded_feature() -> None:

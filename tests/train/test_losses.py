@@ -25,17 +25,23 @@ class Stub(nn.Module):
     p = 2
     geometry = SimpleNamespace(zoom=2)
 
-    def __init__(self, coarse: Tensor, refined: Tensor, *, border: str = "zero") -> None:
+    def __init__(self, coarse: Tensor, refined: Tensor, *, style: str = "paper") -> None:
         super().__init__()
         self.images = coarse, refined
-        self.mask = MaskPredictor(1, p=2)
-        self.geometry = SimpleNamespace(zoom=2, border=border)
+        self.mask = MaskPredictor(1)
+        self.config = SimpleNamespace(style=style)
 
-    def refine_every_patch(self, coarse: Tensor, crossing: list[Tensor]) -> Tensor:
+    def every_patch(self, feature: Tensor) -> Tensor:
+        return torch.zeros(feature.shape[0], 0, dtype=torch.long)
+
+    def score(self, feature: Tensor) -> Tensor:
+        return self.mask(feature, p=self.p)
+
+    def refine_patches(self, coarse: Tensor, crossing: list[Tensor], index: Tensor) -> Tensor:
         return self.images[1]
 
-    def refine(self, feature: Tensor, valid: bool) -> Tensor:
-        assert not valid
+    def refine(self, feature: Tensor, *, dense: bool) -> Tensor:
+        assert dense
         return self.images[1]
 
     def base(self, lr: Tensor) -> tuple[Tensor, Tensor]:

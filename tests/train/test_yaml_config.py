@@ -13,9 +13,10 @@ from typer.testing import CliRunner
 
 import mga_wrap as mga
 from mga_wrap.cli import app
+from mga_wrap.config import CutConfig
 from mga_wrap.train.build import build_network, build_trainer
 from mga_wrap.train.stages import STAGE_SETS
-from mga_wrap.train.yaml_config import Config, Cut, Network, read_config
+from mga_wrap.train.yaml_config import Config, Network, read_config
 
 LEAST = "network: {backbone: fsrcnn, scale: 2}\ndata: {hr: images}\noutput_dir: out\n"
 STAGE = "{name: a, parts: [mask], losses: {mask_l1: 1}, steps: 9, batch: 1, crop: 8, rate: 1e-3}"
@@ -47,7 +48,7 @@ def test_everything(read: object) -> None:
     )
     config = read(text)
     assert config.data == mga.Data(hr="images", lr="small", detail=1.0, workers=2)
-    assert config.accelerate == Cut("body.1", 240, 8, "exact", "pretrained", "light", {"dynamic": False})
+    assert config.accelerate == CutConfig("body.1", 240, 8, "exact", "pretrained", "light", {"dynamic": False})
     assert config.validation == mga.Validation("val", images=3, every=100, k=(0, 0.1, "all", "dense"))
     assert config.chosen_stages() == mga.PAPER_STAGES
     others = config.target, config.seed, config.device, config.precision, config.tensorboard, config.save_seconds
@@ -170,11 +171,11 @@ def test_training_goes_on_from_a_pretrained_network(tmp_path: Path) -> None:
     config = network(backbone=None, scale=None, pretrained=str(tmp_path))
     assert equal(build_network(config), net)
     with pytest.raises(mga.ArgumentError, match="a pretrained network is cut already; leave this section out"):
-        build_network(replace(config, accelerate=Cut(p=8)))
+        build_network(replace(config, accelerate=CutConfig(p=8)))
 
 
 def test_another_scale_is_a_start(tmp_path: Path) -> None:
-    cut = Cut(split_at=14, coarse_tail="light")
+    cut = CutConfig(split_at=14, coarse_tail="light")
     trained = build_network(replace(network(backbone="pan", scale=4), accelerate=cut, seed=1))
     trained.save_pretrained(tmp_path)
     given = trained.state_dict()
@@ -213,7 +214,7 @@ ABLATIONS = [
 
 @pytest.mark.parametrize(("cut", "holds"), ABLATIONS)
 def test_the_papers_ablations_are_options_that_are_saved(cut: dict[str, object], holds: object, tmp_path: Path) -> None:
-    net = build_network(replace(network(), accelerate=Cut(style="paper", **cut)))
+    net = build_network(replace(network(), accelerate=CutConfig(style="paper", **cut)))
     assert holds(net)
     net.save_pretrained(tmp_path)
     again = mga.from_pretrained(tmp_path)
@@ -223,7 +224,7 @@ def test_the_papers_ablations_are_options_that_are_saved(cut: dict[str, object],
 
 def test_unknown_options_of_the_mask_are_named() -> None:
     with pytest.raises(mga.ArgumentError, match=r"mask: got 'dynamics'; expected one of dynamic, .*mean 'dynamic'"):
-        build_network(replace(network(), accelerate=Cut(mask={"dynamics": True})))
+        build_network(replace(network(), accelerate=CutConfig(mask={"dynamics": True})))
 
 
 # The command ---------------------------------------------------------------------------------------------------------
@@ -248,7 +249,7 @@ def test_the_command_trains_and_goes_on(tmp_path: Path, monkeypatch: pytest.Monk
     assert result.exit_code == 0, result.output
     assert [row["stage"] for row in rows(tmp_path / "out")] == [stage.name for stage in STAGE_SETS["fsrcnn"]]
     net = mga.from_pretrained(tmp_path / "out/last")
-    assert (net.scale, net.p, net.recipe["style"]) == (2, 4, "paper")
+    assert (net.scale, net.p, net.config.style) == (2, 4, "paper")
     assert not equal(net, build_trainer(read_config("a.yaml")).net)
 
 
@@ -276,4 +277,4 @@ def test_the_examples_are_understood(path: Path) -> None:
     assert config.data.hr == Path("../shared/data/train/open")
     if path.stem in ("fsrcnn-x4", "pan-m-x2"):  # one of each style of upsampler; the deep ones take long
         trainer = mga.MGATrainer(build_network(config), config.data, stages=config.chosen_stages(), output_dir="unused")
-        assert trainer.net.recipe["style"] == config.accelerate.style
+        assert trainer.net.config.style == config.accelerate.style

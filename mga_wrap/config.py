@@ -1,0 +1,212 @@
+"""What was asked for, in one place: how a network is cut (`CutConfig`), and how much of an image is refined (k)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal, cast
+
+import numpy as np
+import torch
+
+from mga_wrap.errors import ArgumentError, nearest
+
+Amount = int | float | str
+"""How much to refine: patches an image (int), a share of them (float in (0, 1]), 0 or "base", "all" or "dense"."""
+Style = Literal["pretrained", "paper"]
+Halo = int | Literal["exact"]
+CoarseTail = Literal["copy", "light"] | int
+
+STYLES: tuple[Style, ...] = ("pretrained", "paper")
+PATCH: dict[str, tuple[int, int]] = {"pretrained": (16, 2), "paper": (4, 1)}
+"""(p, halo) of a style unless they are given."""
+DEEPEST = 64
+"""Convolutions of a light tail: more are a mistake."""
+MASK_OPTIONS: dict[str, tuple[object, ...]] = {
+    "dynamic": (True, False),
+    "map_channels": (1, 2),
+    "resolution": ("full", "patch"),
+}
+"""The options of `MaskPredictor`, and what each may be."""
+
+
+_WHOLE = (int, np.integer)
+_REAL = (*_WHOLE, float, np.floating)
+"""Numbers of numpy are as good as Python's."""
+
+
+@dataclass(frozen=True)
+class CutConfig:
+    """How a network is cut: the arguments of `accelerate`, checked, as checkpoints, trainings and commands hold them.
+
+    Raises:
+        ArgumentError: a value is out of its range; whether the network has such a block is found out by the cut.
+
+    Example:
+        >>> from mga_wrap import CutConfig
+        >>> CutConfig(split_at=8, k=0.2).as_json()["p"]
+        16
+    """
+
+    split_at: str | int | float = "auto"
+    """Where the Base-Net ends: its last block by its dotted name, a number of blocks, a share of them in (0, 1), or
+    "auto" (half of them; in style "paper" three quarters)."""
+    k: Amount = 0.25
+    """How much is refined unless a call says otherwise: patches an image (int), a share of them (float in (0, 1]), 0 or
+    "base" (coarse only), "all" (every patch), "dense" (the Refine-Net once over the whole map)."""
+    p: int = cast(int, None)  # None: by the style, see __post_init__
+    """Patch side in pixels of the feature; 16, or 4 in style "paper"."""
+    halo: Halo | None = None
+    """Ring of feature pixels around each patch that the Refine-Net also sees. "exact": its receptive field, so that
+    refined patches are the original's. None: 2, or 1 in style "paper"; more where the network works in windows, of
+    which p + 2 * halo has to be a multiple."""
+    style: Style = "pretrained"
+    """"pretrained" for a trained network: the Refine-Net is the rest of it with its own weights, and k="dense" is the
+    original bit for bit. "paper" for the published layout, which has to be trained."""
+    coarse_tail: CoarseTail = "copy"
+    """What makes the coarse image. "copy": a copy of the network's tail. "light": a few convolutions at the feature's
+    resolution and a PixelShuffle, for networks whose tail costs much; bilinear until it is fitted (`fit_coarse_tail`)
+    or trained. It has up to six convolutions before its last, for at most half of the MACs of the network's own tail;
+    where not even one fits, a narrow one. A number: as many as that, whatever they cost."""
+    mask: Mapping[str, Any] = field(default_factory=dict)
+    """Options of `MaskPredictor`: dynamic, map_channels, resolution."""
+
+    def __post_init__(self) -> None:
+        set_ = object.__setattr__
+        if not isinstance(self.style, str) or self.style not in STYLES:
+            renamed = '; "continue" is called "pretrained" now' if self.style == "continue" else ""
+            raise ArgumentError(f"got style={self.style!r}; expected 'pretrained' or 'paper'{renamed}")
+        set_(self, "split_at", _check_split_at(self.split_at))
+        set_(self, "k", check_k(self.k))
+        set_(self, "p", PATCH[self.style][0] if self.p is None else _at_least("p", self.p, 1))
+        if self.halo is not None and self.halo != "exact":
+            set_(self, "halo", _at_least("halo", self.halo, 0))
+        set_(self, "coarse_tail", _check_tail(self.coarse_tail, self.style))
+        set_(self, "mask", _check_mask(self.mask))
+
+    def as_json(self) -> dict[str, Any]:
+        """The fields by name, to be written as JSON."""
+        return {**asdict(self), "mask": dict(self.mask)}
+
+    @classmethod
+    def from_json(cls, values: object) -> CutConfig:
+        """The inverse of `as_json`; fields that are missing have their defaults.
+
+        Raises:
+            ArgumentError: values is no mapping, holds an unknown name, or a value out of its range.
+        """
+        if not isinstance(values, Mapping):
+            raise ArgumentError(f"got {type(values).__name__}; expected the arguments of a cut by name")
+        known = [one.name for one in fields(cls)]
+        for name in values:
+            if name not in known:
+                raise ArgumentError(f"got {nearest(name, known)}")
+        return cls(**values)
+
+
+def _check_split_at(value: object) -> str | int | float:
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, _REAL) or isinstance(value, bool):
+        raise ArgumentError(f"got split_at={value!r}; expected a block's name, a number of blocks or a share of them")
+    if isinstance(value, _WHOLE):
+        return int(value)
+    if not 0 < value < 1:
+        raise ArgumentError(f"got the share split_at={value}; expected a float between 0 and 1")
+    return float(value)
+
+
+def _check_tail(tail: object, style: Style) -> CoarseTail:
+    if style == "pretrained":
+        if tail in ("copy", "light"):
+            return cast(CoarseTail, tail)
+        if isinstance(tail, _WHOLE) and not isinstance(tail, bool) and 1 <= tail <= DEEPEST:
+            return int(tail)
+        expected = f"'copy', 'light', or a number of convolutions from 1 to {DEEPEST}"
+    else:
+        if tail == "copy":
+            return "copy"
+        expected = "'copy'"
+    raise ArgumentError(f"got coarse_tail={tail!r}; in style {style!r} expected {expected}")
+
+
+def _check_mask(mask: object) -> dict[str, Any]:
+    if mask is None:
+        return {}
+    if not isinstance(mask, Mapping):
+        raise ArgumentError(f"got mask={mask!r}; expected options by name: {', '.join(MASK_OPTIONS)}")
+    for option, value in mask.items():
+        if option not in MASK_OPTIONS:
+            raise ArgumentError(f"mask: got {nearest(option, MASK_OPTIONS)}")
+        allowed = MASK_OPTIONS[option]
+        if not any(type(value) is type(one) and value == one for one in allowed):
+            raise ArgumentError(f"mask: got {option}={value!r}; expected {' or '.join(map(repr, allowed))}")
+    return dict(mask)
+
+
+def _at_least(name: str, value: object, least: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, _WHOLE) or value < least:
+        raise ArgumentError(f"got {name}={value!r}; expected a whole number of pixels, at least {least}")
+    return int(value)
+
+
+_EXPECTED_K = 'an int >= 0, a float in (0, 1], "base", "all" or "dense"'
+
+
+def check_k(k: object) -> Amount:
+    """Return k in one form: 0, a positive int, a float in (0, 1], "all" or "dense".
+
+    Numbers of other libraries (``np.int64(3)``) are as good as Python's.
+
+    Raises:
+        ArgumentError: k is none of them.
+    """
+    if isinstance(k, str) and k in ("base", "all", "dense"):
+        return 0 if k == "base" else k
+    if isinstance(k, str | bool) or not isinstance(k, _REAL):
+        raise ArgumentError(f"got k={_short(k)}; expected {_EXPECTED_K}")
+    if isinstance(k, _WHOLE):
+        if k < 0:
+            raise ArgumentError(f"got k={_short(k)}; expected {_EXPECTED_K}")
+        return int(k)
+    if k == 0:
+        return 0
+    if not 0 < k <= 1:
+        raise ArgumentError(f"got the share k={k}; expected {_EXPECTED_K} (for a number of patches give an int)")
+    return float(k)
+
+
+def parse_k(text: str) -> Amount:
+    """What a k on a command line means: 100 is a number of patches, 1.0 a share of them.
+
+    Raises:
+        ArgumentError: text is neither a number that k may be, nor base, all or dense.
+    """
+    if re.fullmatch(r"[+-]?\d{1,18}", text):
+        return check_k(int(text))
+    try:
+        share = float(text)
+    except ValueError:
+        return check_k(text)
+    if re.fullmatch(r"[+-]?\d+", text):  # of more digits than any picture has patches
+        raise ArgumentError(f"got k={_short(text)}; expected {_EXPECTED_K}")
+    return check_k(share)
+
+
+def patch_count(k: Amount, patches: int) -> int:
+    """How many of an image's patches a checked k means: none for 0, else at least one, at most all.
+
+    A share is rounded in whole numbers, so that it also works where torch.export makes the number of patches symbolic.
+    """
+    if isinstance(k, str):
+        return patches
+    if isinstance(k, float):
+        parts = 1_000_000
+        return cast(int, torch.sym_max(1, (round(k * parts) * patches + parts // 2) // parts))
+    return cast(int, torch.sym_min(k, patches))
+
+
+def _short(value: object) -> str:
+    shown = repr(value) if not isinstance(value, int) or abs(value) < 10**30 else "a number of more than 30 digits"
+    return shown if len(shown) <= 60 else f"{shown[:40]}... ({len(shown)} characters)"

@@ -1,0 +1,136 @@
+"""From a chain and a `CutConfig` to an accelerated network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from mga_wrap.config import CutConfig
+from mga_wrap.cut.anatomy import describe, tail_of
+from mga_wrap.cut.crossing import Interface, interface
+from mga_wrap.cut.graphs import Split
+from mga_wrap.cut.split import split_paper, split_pretrained
+from mga_wrap.cut.verify import verify
+from mga_wrap.cut.windows import halo_of
+from mga_wrap.errors import CutError, MGAError, one_line
+from mga_wrap.graph.chain import Chain
+from mga_wrap.graph.trace import fact
+from mga_wrap.nets.mask import MaskPredictor
+from mga_wrap.nets.mga import Geometry, MGANet
+
+BASE_SHARE = {"pretrained": 0.5, "paper": 0.75}
+"""Share of the blocks that split_at="auto" leaves to the Base-Net."""
+_PADS_NOTHING = Interface((), stride=1, zoom=1)
+
+
+def build(model: nn.Module, chain: Chain, config: CutConfig, *, backbone: dict[str, Any] | None = None) -> MGANet:
+    """Cut a chain, and check what came out.
+
+    Args:
+        model: the user's network, for what it declares about its Refine-Net; the chain holds a copy.
+        chain: of the network.
+        config: how it is cut.
+        backbone: the arguments of `create_backbone` that build the network, if it is one of ours.
+
+    Returns:
+        The accelerated network in eval mode, whose config names the block, p and halo that it came to.
+
+    Raises:
+        CutError: there is no such block, or the network cannot be cut there.
+    """
+    count = blocks_in_base(chain, config)
+    with _new_layers_start_alike(), _failing_as_cut_error(chain, count):
+        split, halo = _split(model, chain, count, config)
+        mask = MaskPredictor(_channels(split, chain), **config.mask).to(chain.example)  # its dtype, device
+    batch, channels, height, width = chain.example.shape
+    macs = sum(fact(node).macs for node in chain.traced.graph.nodes if node.op != "output")
+    geometry = Geometry(
+        scale=chain.scale,
+        channels=channels,
+        zoom=split.zoom,
+        border="shift" if config.style == "pretrained" else "zero",
+        trim=split.trim,
+        crossing=split.crossing,
+        blocks=(count, len(chain.blocks)),
+        original_macs=macs / (batch * height * width),
+    )
+    resolved = replace(config, split_at=chain.blocks[count - 1].name, halo=halo)
+    net = MGANet(split.base, mask, split.refine, config=resolved, geometry=geometry, backbone=backbone).eval()
+    verify(net, chain)
+    return net
+
+
+def blocks_in_base(chain: Chain, config: CutConfig) -> int:
+    """How many blocks the Base-Net gets.
+
+    Raises:
+        CutError: there is no such block; the message lists those that there are.
+    """
+    names, split_at = [block.name for block in chain.blocks], config.split_at
+    shown = f"the network has {len(names)} blocks: {', '.join(names)}"
+    if split_at == "auto":
+        split_at = BASE_SHARE[config.style]
+    if isinstance(split_at, str):
+        if split_at not in names[:-1]:
+            raise CutError(f"got split_at={split_at!r}; expected one of the blocks but the last; {shown}")
+        return names.index(split_at) + 1
+    if isinstance(split_at, float):
+        return min(max(round(split_at * len(names)), 1), len(names) - 1)
+    if not 1 <= split_at < len(names):
+        raise CutError(f"got split_at={split_at!r}; expected a number from 1 to {len(names) - 1}; {shown}")
+    return split_at
+
+
+def _split(model: nn.Module, chain: Chain, count: int, config: CutConfig) -> tuple[Split, int]:
+    """The cut network and its halo."""
+    if config.style == "paper":
+        halo = halo_of(config, _PADS_NOTHING)
+        tail, block = (getattr(model, f"paper_refine_{part}", None) for part in ("tail", "block"))
+        return split_paper(chain, count, halo=halo, refine_tail=tail, refine_block=block), halo
+    crosses = interface(chain, count)
+    reach, why = None, ""
+    if config.halo == "exact":
+        anatomy = describe(chain)
+        reach, why = anatomy.reach_after(count), anatomy.inexact_after(count)
+    halo = halo_of(config, crosses, reach=reach, why=why)
+    light = None
+    if config.coarse_tail != "copy":
+        depth = None if config.coarse_tail == "light" else config.coarse_tail
+        light = tail_of(chain, count, crosses, depth=depth).to(chain.example)
+    return split_pretrained(chain, count, crosses, halo=halo, light=light), halo
+
+
+def _channels(split: Split, chain: Chain) -> int:
+    """C of the feature."""
+    with torch.no_grad():
+        _, feature, *_ = split.base(chain.example)
+    channels: int = feature.shape[1]
+    return channels
+
+
+@contextmanager
+def _new_layers_start_alike() -> Iterator[None]:
+    """New layers start alike each time, whatever the caller has drawn, and leave the caller's random state alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(0)
+        yield
+
+
+@contextmanager
+def _failing_as_cut_error(chain: Chain, count: int) -> Iterator[None]:
+    try:
+        yield
+    except MGAError:
+        raise
+    except Exception as error:  # whatever a tail does with what replaces its inputs
+        names = ", ".join(block.name for block in chain.blocks)
+        raise CutError(
+            f"{chain.name} cannot be cut after {count} of the blocks {names}: without the others its tail fails "
+            f"({one_line(error)}). Expected a head, a chain of blocks and a tail, which U-Nets and up-and-down "
+            "networks are not; try another split_at"
+        ) from error
