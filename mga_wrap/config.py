@@ -90,6 +90,16 @@ class CutConfig:
         return {**asdict(self), "mask": dict(self.mask)}
 
     @classmethod
+    def from_text(cls, **texts: str | None) -> CutConfig:
+        """The arguments as a command line gives them: "8" is a number, "0.25" a share, anything else a name.
+
+        Raises:
+            ArgumentError: a value is out of its range.
+        """
+        given = {name: text for name, text in texts.items() if text is not None}
+        return cls(**{name: parse_k(text) if name == "k" else _number_or_name(text) for name, text in given.items()})
+
+    @classmethod
     def from_json(cls, values: object) -> CutConfig:
         """The inverse of `as_json`; fields that are missing have their defaults.
 
@@ -103,6 +113,15 @@ class CutConfig:
             if name not in known:
                 raise ArgumentError(f"got {nearest(name, known)}")
         return cls(**values)
+
+
+def _number_or_name(text: str) -> Any:
+    if re.fullmatch(r"[+-]?\d{1,9}", text):
+        return int(text)
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def _check_split_at(value: object) -> str | int | float:

@@ -7,6 +7,7 @@ that nothing is computed. For that a hollow copy of the network is kept: its cod
 from __future__ import annotations
 
 import copy
+import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -111,6 +112,7 @@ class SizedNet(nn.Module):
         _plant(self, layers)
         self.blueprint = blueprint
         self._plans: OrderedDict[Any, Plan] = OrderedDict()
+        self._lock = threading.RLock()
 
     def forward(self, *inputs: Tensor, dense: bool = False) -> Any:
         """Run the graph for the shape of lr."""
@@ -129,25 +131,33 @@ class SizedNet(nn.Module):
     def plan(self, lr: Tensor) -> Plan:
         """The plan for images like lr; made if it is new. One that does not name the number of images serves all."""
         key = (tuple(lr.shape[1:]), lr.dtype, lr.device)
-        for known in (key, (lr.shape[0], *key)):
-            if known in self._plans:
-                self._plans.move_to_end(known)
-                return self._plans[known]
-        # Out of the modes of torch.export too: the plan's constants are compared by value.
-        with _disable_current_modes(), torch.inference_mode(False), torch.no_grad():
-            image = torch.empty(lr.shape, dtype=lr.dtype)
-            plan = self.blueprint.plan(image)
-            more = self.blueprint.plan(torch.empty(lr.shape[0] + 1, *lr.shape[1:], dtype=lr.dtype))
-            any_number = _signature(plan) == _signature(more)
-        plan = _moved(plan, lr.device)
-        self._plans[key if any_number else (lr.shape[0], *key)] = plan
-        if len(self._plans) > PLANS:
-            self._plans.popitem(last=False)
+        with self._lock:  # two threads of one network: one makes the plan, the other takes it
+            for known in (key, (lr.shape[0], *key)):
+                if known in self._plans:
+                    self._plans.move_to_end(known)
+                    return self._plans[known]
+            plan, any_number = self._make(lr)
+            self._plans[key if any_number else (lr.shape[0], *key)] = plan
+            if len(self._plans) > PLANS:
+                self._plans.popitem(last=False)
         return plan
 
+    def _make(self, lr: Tensor) -> tuple[Plan, bool]:
+        """A new plan, and whether it serves any number of images."""
+        # Out of the modes of torch.export too: the plan's constants are compared by value.
+        with _disable_current_modes(), torch.inference_mode(False), torch.no_grad():
+            plan = self.blueprint.plan(torch.empty(lr.shape, dtype=lr.dtype))
+            more = self.blueprint.plan(torch.empty(lr.shape[0] + 1, *lr.shape[1:], dtype=lr.dtype))
+            any_number = _signature(plan) == _signature(more)
+        return _moved(plan, lr.device), any_number
+
     def __getstate__(self) -> dict[str, Any]:
-        """Without the plans, which are made again."""
-        return {**self.__dict__, "_plans": OrderedDict()}
+        """Without the plans, which are made again, and the lock."""
+        return {**self.__dict__, "_plans": OrderedDict(), "_lock": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """A copy has a lock of its own."""
+        super().__setstate__({**state, "_lock": threading.RLock()})
 
 
 def sized_nets(
