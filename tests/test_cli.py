@@ -21,7 +21,7 @@ from mga_wrap.api import accelerate
 from mga_wrap.backbones.registry import create_backbone
 from mga_wrap.cli import app
 from mga_wrap.hub import save_pretrained
-from mga_wrap.infer import prepare, upscale
+from mga_wrap.infer import network_for, upscale
 
 ROOT = Path(__file__).resolve().parents[1]
 H, W = 12, 18
@@ -72,7 +72,7 @@ def test_a_picture_goes_into_a_folder_that_is_made(saved: Path, photo: Path, tmp
         f"{photo} -> {tmp_path / 'new' / 'out' / 'photo_x2.png'}: 18 x 12 -> 36 x 24, 26.7% refined," in result.stdout
     )
     with Image.open(tmp_path / "new" / "out" / "photo_x2.png") as written, Image.open(photo) as image:
-        expected = upscale(image, model=prepare(saved, device="cpu"))
+        expected = upscale(image, model=network_for(saved, device="cpu"))
         np.testing.assert_array_equal(np.asarray(written), np.asarray(expected))
 
 

@@ -44,9 +44,14 @@ def test_the_name_appears_when_everything_is_written(tmp_path: Path) -> None:
 def test_a_failure_keeps_the_older_file(error: BaseException, tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("older")
-    with pytest.raises(type(error)), whole_file(path) as part:
-        part.write_text("half")
-        raise error
+
+    def break_off() -> None:
+        with whole_file(path) as part:
+            part.write_text("half")
+            raise error
+
+    with pytest.raises(type(error)):
+        break_off()
     assert (names(tmp_path), path.read_text()) == (["a.txt"], "older")
 
 
