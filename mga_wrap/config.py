@@ -96,8 +96,12 @@ class CutConfig:
         Raises:
             ArgumentError: a value is out of its range.
         """
-        given = {name: text for name, text in texts.items() if text is not None}
-        return cls(**{name: parse_k(text) if name == "k" else _number_or_name(text) for name, text in given.items()})
+        values: dict[str, Any] = {
+            name: parse_k(text) if name == "k" else _number_or_name(text)
+            for name, text in texts.items()
+            if text is not None
+        }
+        return cls(**values)
 
     @classmethod
     def from_json(cls, values: object) -> CutConfig:

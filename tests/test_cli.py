@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import importlib
+import os
 import re
 import subprocess
 import sys
@@ -13,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import Result
-from PIL import Image
+from PIL import ExifTags, Image, ImageCms, ImageOps
 from typer.testing import CliRunner
 
 import mga_wrap
@@ -21,7 +23,7 @@ from mga_wrap.api import accelerate
 from mga_wrap.backbones.registry import create_backbone
 from mga_wrap.cli import app
 from mga_wrap.hub import save_pretrained
-from mga_wrap.infer import prepare, upscale
+from mga_wrap.infer import network_for, upscale
 
 ROOT = Path(__file__).resolve().parents[1]
 H, W = 12, 18
@@ -72,7 +74,7 @@ def test_a_picture_goes_into_a_folder_that_is_made(saved: Path, photo: Path, tmp
         f"{photo} -> {tmp_path / 'new' / 'out' / 'photo_x2.png'}: 18 x 12 -> 36 x 24, 26.7% refined," in result.stdout
     )
     with Image.open(tmp_path / "new" / "out" / "photo_x2.png") as written, Image.open(photo) as image:
-        expected = upscale(image, model=prepare(saved, device="cpu"))
+        expected = upscale(image, model=network_for(saved, device="cpu"))
         np.testing.assert_array_equal(np.asarray(written), np.asarray(expected))
 
 
@@ -178,6 +180,109 @@ def test_a_broken_file_does_not_stop_the_others(saved: Path, photo: Path, tmp_pa
     assert len(lines) == 5
 
 
+def test_a_pipe_and_a_link_in_a_circle_are_told_and_the_others_go_on(saved: Path, photo: Path, tmp_path: Path) -> None:
+    pipe, circle, file = tmp_path / "pipe.png", tmp_path / "circle.png", tmp_path / "file" / "deeper.png"
+    os.mkfifo(pipe)
+    circle.symlink_to(tmp_path / "back.png")
+    (tmp_path / "back.png").symlink_to(circle)
+    file.parent.write_text("no folder")
+    long = tmp_path / f"{'a' * 300}.png"
+    result = enlarge(saved, pipe, circle, file, long, photo, "-o", tmp_path / "out")
+    assert (result.exit_code, files_in(tmp_path / "out")) == (1, ["photo_x2.png"])
+    for path, text in {
+        pipe: "it is a pipe, a socket or a device; expected a file",
+        circle: "Too many levels of symbolic links",
+        file: "Not a directory",
+        long: "File name too long",
+    }.items():
+        (line,) = [line for line in result.stderr.splitlines() if str(path) in line]
+        assert line.startswith("error: ")
+        assert text in line
+    assert len(result.stderr.splitlines()) == 4
+
+
+def test_an_output_that_is_a_link_stays_one(saved: Path, photo: Path, tmp_path: Path) -> None:
+    (tmp_path / "link.png").symlink_to(tmp_path / "disk" / "large.png")
+    assert enlarge(saved, photo, "-o", tmp_path / "link.png").exit_code == 0
+    assert (tmp_path / "link.png").is_symlink()
+    with Image.open(tmp_path / "disk" / "large.png") as image:
+        assert image.size == (2 * W, 2 * H)
+    (tmp_path / "circle.png").symlink_to(tmp_path / "circle.png")
+    result = enlarge(saved, photo, "-o", tmp_path / "circle.png")
+    assert (result.exit_code, len(result.stderr.splitlines())) == (1, 1)
+    assert "it is a symbolic link that leads back to itself" in result.stderr
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp"])
+def test_a_photo_is_turned_upright_and_keeps_exif_and_profile(
+    suffix: str, orientation: int, saved: Path, tmp_path: Path
+) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation], exif[ExifTags.Base.Make] = orientation, "a telephone"
+    with Image.open(save(tmp_path / "plain.png")) as image:
+        image.save(tmp_path / "photo.jpg", exif=exif, icc_profile=profile)
+    with Image.open(tmp_path / "photo.jpg") as image:
+        upright = ImageOps.exif_transpose(image)
+        expected = upscale(upright, model=network_for(saved, device="cpu"))
+    assert enlarge(saved, tmp_path / "photo.jpg", "-o", tmp_path / f"large{suffix}").exit_code == 0
+    with Image.open(tmp_path / f"large{suffix}") as written:
+        assert written.size == expected.size == (2 * upright.width, 2 * upright.height)
+        difference = np.asarray(written).astype(int) - np.asarray(expected).astype(int)
+        assert np.abs(difference).mean() < (8 if suffix == ".jpg" else 1e-9)
+        assert written.getexif()[ExifTags.Base.Orientation] == 1
+        assert written.getexif()[ExifTags.Base.Make] == "a telephone"
+        assert written.info["icc_profile"] == profile
+
+
+def test_a_broken_tiff_is_one_line_and_its_library_is_silent(saved: Path, photo: Path, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (200, 200, 3)).astype(np.uint8)
+    Image.fromarray(noise).save(tmp_path / "whole.tif", compression="tiff_adobe_deflate")
+    content = bytearray((tmp_path / "whole.tif").read_bytes())
+    third = len(content) // 3
+    content[third : 2 * third] = b"\xff" * third
+    (tmp_path / "broken.tif").write_bytes(content)
+    (tmp_path / "cut.tif").write_bytes((tmp_path / "whole.tif").read_bytes()[:500])
+    words = ["upscale", tmp_path / "broken.tif", tmp_path / "cut.tif", photo, "-o", tmp_path / "out"]
+    command = [sys.executable, "-m", "mga_wrap", *words, "--model", saved, "--device", "cpu"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)  # C writes past Python
+    assert done.returncode == 1
+    assert [line.split(":")[0] for line in done.stderr.splitlines()] == ["error", "error"]
+    assert files_in(tmp_path / "out") == ["photo_x2.png"]
+
+
+@pytest.mark.parametrize(
+    "error", [RecursionError("maximum recursion depth"), RuntimeError("odd"), OSError(5, "broken")]
+)
+@pytest.mark.parametrize(
+    "place", ["mga_wrap.infer.api.explain", "mga_wrap.pictures.files.to_pil", "PIL.Image.Image.save"]
+)
+def test_whatever_fails_at_one_input_is_one_line_and_the_others_go_on(
+    place: str, error: Exception, saved: Path, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    last = save(tmp_path / "in" / "last.png")
+    module, name = place.rsplit(".", 1)
+    owner = Image.Image if module == "PIL.Image.Image" else importlib.import_module(module)
+    right, calls = getattr(owner, name), []
+
+    def fail_at_first(*given: Any, **options: Any) -> Any:
+        calls.append(given)
+        if len(calls) > 1:
+            return right(*given, **options)
+        if name == "save":
+            given[1].write(b"half")
+        raise error
+
+    monkeypatch.setattr(owner, name, fail_at_first)
+    result = enlarge(saved, photo, last, "-o", tmp_path / "out")
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert str(photo) in line
+    assert files_in(tmp_path / "out") == ["last_x2.png"]
+
+
 def test_an_output_that_cannot_be_written_is_told(saved: Path, photo: Path, tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("mine")
     result = enlarge(saved, photo, "-o", tmp_path / "taken")
@@ -214,6 +319,11 @@ def test_a_network_that_fails_on_a_picture_names_it(
         (["{photo}", "-o", "{out}", "--k", "nan"], "k=nan"),
         (["{photo}", "-o", "{out}", "--k", "some"], "got k='some'; expected"),
         (["{photo}", "-o", "{out}", "--scale", "3"], "scale=3 and a model that enlarges by 2; leave one of them out"),
+        (
+            ["{photo}", "-o", "{out}", "--device", "meta"],
+            "expected a device on which images can be computed, such as auto",
+        ),
+        (["{photo}", "-o", "{out}" + "t" * 300 + ".png"], "File name too long; choose another -o"),
         (["{photo}", "-o", "{out}", "--device", "gpu"], "device='gpu'; expected auto, cpu, cuda"),
     ],
 )

@@ -27,7 +27,7 @@ from mga_wrap.bench.timing import Call, Clock, Timing, Track, time_in_turn
 from mga_wrap.errors import ArgumentError
 from mga_wrap.graph.trace import first_line
 from mga_wrap.infer.engine import DType, evaluating
-from mga_wrap.infer.networks import where
+from mga_wrap.infer.networks import device_of
 from mga_wrap.nets.mga import MGANet
 
 SHARES = (0.1, 0.25, 0.5)
@@ -212,9 +212,10 @@ def _check(
         raise ArgumentError(
             f"got original of type {type(original).__name__}; expected the network that was accelerated, an nn.Module"
         )
-    if where(net) != where(original):
+    if device_of(net) != device_of(original):
         raise ArgumentError(
-            f"got the accelerated network on {where(net)} and the original on {where(original)}; move one of them"
+            f"got the accelerated network on {device_of(net)} and the original on {device_of(original)}; "
+            "move one of them"
         )
     if len(size) != 2 or not all(_whole(side) for side in size):
         raise ArgumentError(f"got size={size!r}; expected (width, height) in pixels, e.g. (640, 360)")
@@ -231,7 +232,7 @@ def _check(
 def _check_clock(net: MGANet, clock: Clock, threads: int | None) -> None:
     if clock not in get_args(Clock):
         raise ArgumentError(f"got clock={clock!r}; expected one of {', '.join(get_args(Clock))}")
-    device = where(net)
+    device = device_of(net)
     if clock == "processor" and (threads != 1 or (device is not None and device.type != "cpu")):
         raise ArgumentError(
             f"got clock='processor' with threads={threads} on {device}; expected threads=1 on the CPU: several threads "

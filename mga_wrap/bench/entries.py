@@ -16,7 +16,7 @@ from mga_wrap.counting import count_macs
 from mga_wrap.errors import MGAError
 from mga_wrap.graph.trace import first_line
 from mga_wrap.infer.engine import DType, Format, format_for, own_dtype
-from mga_wrap.infer.networks import where
+from mga_wrap.infer.networks import device_of
 from mga_wrap.nets.mga import MGANet
 
 AS_RUN, BEST, COARSE = "original as it runs", "original", "coarse alone"
@@ -139,4 +139,4 @@ def image_for(original: nn.Module, size: tuple[int, int]) -> Tensor:
     generator = torch.Generator().manual_seed(0)
     spots = torch.rand(1, 3, height // 8 + 2, width // 8 + 2, generator=generator)
     lr = nn.functional.interpolate(spots, size=(height, width), mode="bilinear")
-    return lr.to(where(original) or "cpu", own_dtype(original))
+    return lr.to(device_of(original) or "cpu", own_dtype(original))

@@ -31,9 +31,9 @@ DTYPE_HELP = "float32, bfloat16 (faster where the processor has it, a little les
 
 def find_network(model: str | None, scale: int | None, device: str) -> MGANet:
     """The network that the options name, on its device."""
-    from mga_wrap.infer.networks import prepare
+    from mga_wrap.infer.networks import network_for
 
-    return cast("MGANet", prepare(model, scale=scale, device=device))  # what from_pretrained gives
+    return cast("MGANet", network_for(model, scale=scale, device=device))  # what from_pretrained gives
 
 
 def progress_bar() -> Progress:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -62,7 +63,9 @@ def upscale(
     """Enlarge pictures: grey stays grey, transparency stays, 16-bit grey stays 16-bit."""
     with told():
         from mga_wrap.infer.engine import check_dtype
+        from mga_wrap.pictures.files import hush_pillow
 
+        hush_pillow()
         amount = None if k is None else parse_k(k)
         net = find_network(model, scale, device)
         number = check_dtype(dtype)
@@ -72,7 +75,7 @@ def upscale(
         for job in progress.track(jobs, description="enlarging"):
             try:
                 print(_run(job, net, amount, number))  # not typer.echo: it would write over the progress bar
-            except (MGAError, MemoryError) as error:
+            except (MGAError, MemoryError, OSError, RuntimeError) as error:  # whatever it is, the others go on
                 failures += 1
                 say_error(error, about=job.source)
     if failures:
@@ -135,7 +138,11 @@ def _is_file_name(out: Path) -> bool:
     from mga_wrap.pictures.files import IMAGE_SUFFIXES, WRITABLE_SUFFIXES
 
     suffix = out.suffix.lower()
-    if out.is_dir() or suffix not in IMAGE_SUFFIXES:
+    try:
+        folder = out.is_dir()
+    except OSError as error:
+        raise ArgumentError(f"got {out}: {error.strerror}; choose another -o") from error
+    if folder or suffix not in IMAGE_SUFFIXES:
         return False
     if suffix not in WRITABLE_SUFFIXES:
         raise ArgumentError(f"got {out}; {out.suffix} is not written: expected one of {', '.join(WRITABLE_SUFFIXES)}")
@@ -149,7 +156,7 @@ def _check_plan(jobs: Sequence[_Job]) -> None:
         for output in job.outputs:
             if _identity(output) in inputs:
                 raise ArgumentError(f"{output} is one of the inputs and is never overwritten; choose another -o")
-            other = owner.setdefault(output.resolve(), job.source)
+            other = owner.setdefault(os.path.realpath(output), job.source)
             if other is not job.source:
                 raise ArgumentError(
                     f"{other} and {job.source} would both be written to {output}; enlarge them one by one"
@@ -161,5 +168,5 @@ def _identity(path: Path) -> object:
     try:
         found = path.stat()
     except OSError:
-        return path.resolve()
+        return os.path.realpath(path)  # not Path.resolve: that raises where links lead in a circle
     return found.st_dev, found.st_ino

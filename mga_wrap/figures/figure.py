@@ -13,10 +13,10 @@ from mga_wrap.infer.api import enlarge, explain
 from mga_wrap.measure.mask import mask_of, patch_side
 from mga_wrap.measure.settings import label
 from mga_wrap.nets.mga import Amount, MGANet, MGATrace
+from mga_wrap.pictures.arrays import as_bytes
 from mga_wrap.pictures.bicubic import resize_bicubic
 from mga_wrap.pictures.files import Picture
 from mga_wrap.pictures.metrics import psnr, ssim
-from mga_wrap.pictures.pairs import as_bytes
 
 Ink = tuple[int, int, int]
 

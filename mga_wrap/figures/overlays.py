@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from mga_wrap.errors import ArgumentError, ImageError
 from mga_wrap.nets.mga import MGANet, MGATrace
+from mga_wrap.pictures.arrays import as_bytes
 
 Crop = tuple[int, int, int, int]
 """Top, left, height and width in pixels."""
@@ -204,10 +205,7 @@ def _check_crop(crop: Crop, shape: tuple[int, ...]) -> None:
 def _as_bytes(picture: np.ndarray) -> np.ndarray:
     if picture.ndim != 3 or picture.shape[2] != 3 or 0 in picture.shape:
         raise ImageError(f"got an array of shape {picture.shape}; expected a non-empty (H, W, 3)")
-    if picture.dtype == np.uint8:
-        return picture
-    rounded: np.ndarray = np.floor(np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8)
-    return rounded
+    return picture if picture.dtype == np.uint8 else as_bytes(picture)
 
 
 def _chosen(index: np.ndarray, grid: Sequence[int]) -> np.ndarray:

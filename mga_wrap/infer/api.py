@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
@@ -10,7 +11,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from mga_wrap.infer.engine import DType, run, run_traced
-from mga_wrap.infer.networks import Model, prepare
+from mga_wrap.infer.networks import Model, network_for
 from mga_wrap.nets.mga import Amount, MGANet, MGATrace
 from mga_wrap.pictures.arrays import array_from, batch_from, check_image
 from mga_wrap.pictures.bicubic import resize_bicubic
@@ -33,9 +34,11 @@ def upscale(
     Args:
         image: a PIL image of any mode (grey, palette, alpha, CMYK, 16-bit grey, ...), an array (H, W, 3) or (H, W),
             uint8 or floating point in 0..1, or a tensor (3, H, W) or (B, 3, H, W), floating point in 0..1.
-        model: a network from (B, 3, H, W) to (B, 3, s*H, s*W), values in 0..1, which is neither moved nor changed;
-            the name of a pretrained one ("fsrcnn-m-x4"), or a folder written by `save_pretrained`. None: the one
-            that lies in the package for this scale.
+        model: a network from (B, 3, H, W) to (B, 3, s*H, s*W), values in 0..1; the name of a pretrained one
+            ("fsrcnn-m-x4"), or a folder written by `save_pretrained`. None: the one that lies in the package for this
+            scale. A network that you give is neither moved nor changed, and other threads may use it meanwhile: if
+            any part of it is in train mode, a copy in eval mode that shares its weights is made for this call, on
+            which also stays what a forward stores. `model.eval()` beforehand saves the copy.
         scale: how many times a side grows; 4 if neither model nor scale is given.
         k: how much to refine, see `MGANet.forward`; None is the network's own. Only for an `MGANet`.
         device: "auto" (CUDA, else MPS, else the CPU; for a network that you give, where it lies) or a torch device.
@@ -46,16 +49,23 @@ def upscale(
     Returns:
         The image enlarged, in 0..1 or 0..255 (rounded half up): an array or tensor of the same dtype (and device), a
         PIL image of the same mode, except that a palette or CMYK becomes RGB(A), a 1-bit image grey, and I becomes
-        I;16. An alpha channel is enlarged by exact bicubic interpolation.
+        I;16. An alpha channel is enlarged by exact bicubic interpolation. A PIL image is turned upright as its EXIF
+        orientation says, and keeps its EXIF, in which the orientation is 1 then, and its colour profile.
 
     Raises:
         ImageError: image is no such image, or holds NaN or infinity.
-        ArgumentError: values outside 0..1, a model that is no SR network or of another scale, a k, device or dtype
-            that does not exist.
+        ArgumentError: values outside 0..1, a model that is no SR network or of another scale, one in train mode that
+            cannot be copied, a k or dtype that does not exist, a device that does not or computes no images.
         CheckpointError: no pretrained network of that name, or a broken one.
+
+    Example:
+        >>> import mga_wrap as mga, numpy as np
+        >>> lr = np.full((20, 30, 3), 128, dtype=np.uint8)
+        >>> mga.upscale(lr, model="fsrcnn-m-x2").shape
+        (40, 60, 3)
     """
     check_image(image)
-    net = prepare(model, scale=scale, device=device)
+    net = network_for(model, scale=scale, device=device)
 
     def enlarged(lr: Tensor) -> Tensor:
         return run(net, lr, k=k, scale=scale, dtype=dtype)
@@ -64,8 +74,6 @@ def upscale(
     if isinstance(image, Image.Image):
         picture = from_pil(image)
         result = to_pil(_larger(picture, enlarged(batch_from(picture.rgb))))
-        if "exif" in image.info:  # the pixels are not turned here, so the orientation still holds
-            result.info["exif"] = image.info["exif"]
     elif isinstance(image, np.ndarray):
         result = array_from(enlarged(batch_from(image)), image)
     else:
@@ -75,7 +83,7 @@ def upscale(
 
 
 def enlarge(net: nn.Module, picture: Picture, *, k: Amount | None = None, dtype: DType | None = None) -> Picture:
-    """Enlarge a picture with a network from `prepare`; grey stays grey, alpha is interpolated bicubically."""
+    """Enlarge a picture with a network from `network_for`; grey stays grey, alpha is interpolated bicubically."""
     return _larger(picture, run(net, batch_from(picture.rgb), k=k, dtype=dtype))
 
 
@@ -91,4 +99,4 @@ def _larger(picture: Picture, sr: Tensor) -> Picture:
     factor = sr.shape[-1] // picture.rgb.shape[1]
     alpha = None if picture.alpha is None else np.clip(resize_bicubic(picture.alpha, factor), 0, 1)
     rgb = sr.squeeze(0).permute(1, 2, 0).cpu().contiguous().numpy()
-    return Picture(rgb, alpha=alpha, grey=picture.grey, depth=picture.depth, icc_profile=picture.icc_profile)
+    return replace(picture, rgb=rgb, alpha=alpha)

@@ -1,4 +1,4 @@
-"""Run a network: its memory format and dtype, eval mode meanwhile, and errors told in one line."""
+"""Run a network: in eval mode, its memory format and dtype, and errors told in one line."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from mga_wrap.config import Amount, check_k
-from mga_wrap.errors import ArgumentError, MGAError
-from mga_wrap.infer.networks import where
+from mga_wrap.errors import ArgumentError, MGAError, one_line
+from mga_wrap.infer.eval_mode import Net, in_eval_mode
+from mga_wrap.infer.networks import device_of
 from mga_wrap.nets.mga import MGANet, MGATrace
 
 DType = Literal["float32", "bfloat16", "float16"]
@@ -87,8 +88,8 @@ def run(
     if k is not None and not isinstance(net, MGANet):
         raise ArgumentError(f"got k={k!r} for {type(net).__name__}; only an MGANet takes k: see mga_wrap.accelerate")
     options = {} if k is None else {"k": check_k(k)}
-    with _ready(net, lr, dtype) as ready:
-        sr = net(ready, **options)
+    with _ready(net, lr, dtype) as (quiet, ready):
+        sr = quiet(ready, **options)
     return _checked(net, lr, sr, scale=scale)
 
 
@@ -96,14 +97,17 @@ def run_traced(
     net: MGANet, lr: Tensor, *, k: Amount | None = None, dtype: DType | None = None
 ) -> tuple[Tensor, MGATrace]:
     """Like `run`, with everything that `MGANet.trace` shows."""
-    with _ready(net, lr, dtype) as ready:
-        trace = net.trace(ready, k=k)
+    with _ready(net, lr, dtype) as (quiet, ready):
+        trace = quiet.trace(ready, k=k)
     return _checked(net, lr, trace.sr), trace
 
 
 @contextmanager
 def evaluating(net: nn.Module) -> Iterator[None]:
-    """The network in eval mode and torch in inference mode; each module's own mode comes back, whatever happens."""
+    """The network in eval mode and torch in inference mode; each module's own mode comes back, whatever happens.
+
+    For benchmarks, which time the very network that is given: meanwhile no other thread may use it. `run` may.
+    """
     modes = [(module, module.training) for module in net.modules()]  # each its own: a frozen part may be in eval mode
     try:
         net.eval()
@@ -115,21 +119,21 @@ def evaluating(net: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def _ready(net: nn.Module, lr: Tensor, dtype: DType | None) -> Iterator[Tensor]:
-    """The batch as the network needs it, and the network's errors told in one line."""
-    device = where(net) or lr.device
+def _ready(net: Net, lr: Tensor, dtype: DType | None) -> Iterator[tuple[Net, Tensor]]:
+    """The network in eval mode, the batch as it needs it, and the network's errors told in one line."""
+    device = device_of(net) or lr.device
     form = format_for(net, device, dtype)
+    quiet = in_eval_mode(net)
     try:
-        with evaluating(net):
+        with torch.inference_mode():
             ready = form.lay(lr.to(device, own_dtype(net)))
             with form.autocast(ready):
-                yield ready
+                yield quiet, ready
     except MGAError:
         raise
     except (RuntimeError, TypeError, ValueError, IndexError, AttributeError, AssertionError) as error:
-        reason = str(error).strip().splitlines() or [type(error).__name__]
         raise ArgumentError(
-            f"{type(net).__name__} failed on lr of shape {tuple(lr.shape)}: {reason[0]}; {_EXPECTED_NETWORK}"
+            f"{type(net).__name__} failed on lr of shape {tuple(lr.shape)}: {one_line(error)}; {_EXPECTED_NETWORK}"
         ) from error
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import copy
 import functools
 import os
+import threading
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from mga_wrap.errors import ArgumentError
+from mga_wrap.errors import ArgumentError, one_line
+from mga_wrap.hub import from_pretrained
 
 Model = nn.Module | str | os.PathLike[str]
 """A network lr -> sr, the name of a pretrained one, or the folder of a saved one."""
@@ -18,8 +20,12 @@ Model = nn.Module | str | os.PathLike[str]
 EMBEDDED = {2: "pan-m-x2", 3: "fsrcnn-m-x3", 4: "pan-m-x4"}
 """The network in the package that is used for a scale where none is named: the best of that scale."""
 
+_LOADING = threading.Lock()  # threads that ask for one network at once shall get one
 
-def prepare(model: Model | None = None, *, scale: int | None = None, device: str | torch.device = "auto") -> nn.Module:
+
+def network_for(
+    model: Model | None = None, *, scale: int | None = None, device: str | torch.device = "auto"
+) -> nn.Module:
     """Find the network and put it on its device; see `mga_wrap.upscale` for the arguments.
 
     Returns:
@@ -27,7 +33,8 @@ def prepare(model: Model | None = None, *, scale: int | None = None, device: str
         loaded once and kept.
 
     Raises:
-        ArgumentError: model is no network, its scale is not the one asked for, or the device does not exist.
+        ArgumentError: model is no network or has no values, its scale is not the one asked for, or the device does
+            not exist or computes nothing.
         CheckpointError: no pretrained network of that name, or a broken one.
     """
     if scale is not None and (isinstance(scale, bool) or not isinstance(scale, int) or scale < 1):
@@ -36,7 +43,9 @@ def prepare(model: Model | None = None, *, scale: int | None = None, device: str
         net = _placed(model, device)
     elif model is None or isinstance(model, str | os.PathLike):
         name = os.fspath(model) if model is not None else embedded(scale)
-        net = _pretrained(name, pick_device(device), _stamp(name))
+        place = pick_device(device)
+        with _LOADING:
+            net = _pretrained(name, place, _stamp(name))
     else:
         raise ArgumentError(
             f"got model of type {type(model).__name__}; expected an nn.Module, the name of a pretrained network or a"
@@ -64,8 +73,6 @@ def embedded(scale: int | None) -> str:
 def _pretrained(name: str, device: torch.device, stamp: tuple[str, int] | None) -> nn.Module:
     """Load once for each name and device; a folder that is written anew has another stamp and is loaded anew."""
     del stamp
-    from mga_wrap.hub import from_pretrained
-
     net = from_pretrained(name).eval().requires_grad_(False)
     if device.type == "mps":
         return net.to(device)
@@ -82,13 +89,18 @@ def _stamp(name: str) -> tuple[str, int] | None:
 
 def _placed(model: nn.Module, device: str | torch.device) -> nn.Module:
     """The caller's network where it lies, or a copy on another device: it is never moved."""
+    if any(x.is_meta for x in (*model.parameters(), *model.buffers())):
+        raise ArgumentError(
+            f"got a {type(model).__name__} on the device meta, which holds no values; expected a network with weights: "
+            "move it by to_empty, and load them"
+        )
     if str(device) == "auto":
         return model
-    here, there = where(model), pick_device(device)
+    here, there = device_of(model), pick_device(device)
     return model if here in (None, there) else copy.deepcopy(model).to(there)
 
 
-def where(net: nn.Module) -> torch.device | None:
+def device_of(net: nn.Module) -> torch.device | None:
     """The device of a network; None if it has neither parameters nor buffers."""
     first = next(net.parameters(), next(net.buffers(), None))
     return None if first is None else first.device
@@ -98,7 +110,7 @@ def pick_device(device: str | torch.device) -> torch.device:
     """The device that is meant, "auto" among them.
 
     Raises:
-        ArgumentError: there is no such device here.
+        ArgumentError: there is no such device here, or one on which no images can be computed.
     """
     if str(device) == "auto":
         kind = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
@@ -113,4 +125,11 @@ def pick_device(device: str | torch.device) -> torch.device:
         )
     if picked.type == "mps" and not torch.backends.mps.is_available():
         raise ArgumentError(f"got device={device!r}; torch has no MPS here: use auto or cpu")
+    try:
+        torch.ones(1, device=picked).item()
+    except (RuntimeError, AssertionError, ImportError) as error:  # meta holds no values; torch knows names of many more
+        raise ArgumentError(
+            f"got device={device!r}; expected a device on which images can be computed, such as auto, cpu or cuda: "
+            f"{one_line(error)}"
+        ) from error
     return torch.device("cuda", torch.cuda.current_device()) if picked == torch.device("cuda") else picked

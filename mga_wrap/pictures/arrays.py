@@ -27,7 +27,13 @@ def array_from(sr: Tensor, like: np.ndarray) -> np.ndarray:
     array: np.ndarray = sr.squeeze(0).permute(1, 2, 0).cpu().contiguous().numpy()
     if like.ndim == 2:
         array = np.clip(array @ LUMA, 0, 1)
-    return (np.floor(array * 255 + 0.5) if like.dtype == np.uint8 else array).astype(like.dtype)
+    return as_bytes(array) if like.dtype == np.uint8 else array.astype(like.dtype)
+
+
+def as_bytes(values: np.ndarray) -> np.ndarray:
+    """Floating point in 0..1, clipped, to uint8 of the same shape, rounded half up."""
+    rounded: np.ndarray = np.floor(np.clip(values, 0, 1) * 255 + 0.5).astype(np.uint8)
+    return rounded
 
 
 def check_image(image: object) -> None:
@@ -69,6 +75,8 @@ def _check_tensor(image: Tensor) -> None:
         raise ImageError(f"got a tensor of dtype {image.dtype}; expected floating point in 0..1: divide by 255 first")
     if image.ndim not in (3, 4) or image.shape[-3] != 3 or 0 in image.shape:
         raise ImageError(f"got a tensor of shape {tuple(image.shape)}; expected a non-empty (3, H, W) or (B, 3, H, W)")
+    if image.is_meta:
+        raise ImageError("got a tensor on the device meta, which holds no values; expected one on the CPU or a GPU")
     _check_range(int(image.numel() - image.isfinite().sum()), float(image.min()), float(image.max()))
 
 

@@ -1,31 +1,36 @@
 """Image files in and out: a picture leaves the way it came (grey, alpha, 16 bits, colour profile).
 
-Pillow reads and writes; here stands what it does not decide: which mode is which picture, one-line errors that name
-the file, and files that appear under their name only when they are complete.
+Pillow reads and writes; here stands what it does not decide: which mode is which picture, which side is up, one-line
+errors that name the file, and files that appear under their name only when they are complete.
 """
 
 from __future__ import annotations
 
+import ctypes
+import logging
 import os
+import stat
 import struct
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-from mga_wrap.errors import ImageError
+from mga_wrap.errors import ImageError, one_line
 from mga_wrap.files import whole_file
 
 _JPEG_SUFFIXES = (".jpg", ".jpeg", ".jpe")
 _OTHER_SUFFIXES = (".webp", ".tif", ".tiff", ".bmp", ".gif", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".jp2", ".avif")
 IMAGE_SUFFIXES = frozenset((".png", *_JPEG_SUFFIXES, *_OTHER_SUFFIXES))
 LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # the weights of Pillow's mode L
+_WARNINGS = threading.Lock()  # Python's filters of warnings are one for all threads
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +43,7 @@ class Picture:
         grey: whether it is written with one channel.
         depth: bits a value; 16 only for a grey picture without alpha, the one deep format that Pillow holds.
         icc_profile: the colour profile that belongs to the values, or None.
+        exif: what the camera wrote, or None. The values are upright, so an orientation in it is 1.
     """
 
     rgb: np.ndarray
@@ -45,6 +51,7 @@ class Picture:
     grey: bool = False
     depth: Literal[8, 16] = 8
     icc_profile: bytes | None = None
+    exif: bytes | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -77,6 +84,7 @@ def from_pil(image: Image.Image) -> Picture:
 
     1-bit and grey stay grey, a palette of greys too; a palette becomes RGB, transparency becomes an alpha channel, CMYK
     becomes RGB (through its colour profile where it has one). Of 16-bit grey with a transparent value 8 bits are kept.
+    The picture is turned upright as its EXIF orientation says.
 
     Raises:
         ImageError: an empty image, floating point or 32-bit values, or a mode that has no way to RGB.
@@ -87,10 +95,30 @@ def from_pil(image: Image.Image) -> Picture:
         image.load()
     except (OSError, SyntaxError, ValueError) as error:  # Pillow reads a file only when its values are asked for
         raise ImageError(
-            f"the picture is damaged or cut off ({_one_line(error)}); copy it again from its source"
+            f"the picture is damaged or cut off ({one_line(error)}); copy it again from its source"
         ) from error
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        return _from_deep(image)
+    image, exif = _upright(image)
+    deep = image.mode in ("I", "F") or image.mode.startswith("I;16")
+    return replace(_from_deep(image) if deep else _from_bytes(image), exif=exif)
+
+
+def _upright(image: Image.Image) -> tuple[Image.Image, bytes | None]:
+    """The picture turned as its EXIF says, and the EXIF of what came out."""
+    exif = Image.Exif()  # of its own: the caller's stays as it is
+    try:
+        exif.load(image.getexif().tobytes())
+    except (SyntaxError, struct.error, ValueError, TypeError, LookupError, AttributeError, OSError):
+        return image, None  # broken EXIF says nothing of the values, which are whole
+    if not exif:
+        return image, None
+    upright = ImageOps.exif_transpose(image)
+    if ExifTags.Base.Orientation in exif:
+        exif[ExifTags.Base.Orientation] = 1
+    return upright, None if hasattr(image, "tag_v2") else exif.tobytes()  # a TIFF's tags say how that file is laid out
+
+
+def _from_bytes(image: Image.Image) -> Picture:
+    """Every mode that has at most 8 bits a value."""
     profile = image.info.get("icc_profile")
     if image.mode == "CMYK":
         image, profile = _cmyk_to_rgb(image, profile), None
@@ -119,6 +147,8 @@ def to_pil(picture: Picture) -> Image.Image:
         image = Image.fromarray(values[..., 0] if values.shape[2] == 1 else values)
     if picture.icc_profile:
         image.info["icc_profile"] = picture.icc_profile
+    if picture.exif:
+        image.info["exif"] = picture.exif
     return image
 
 
@@ -169,15 +199,35 @@ def read_image(path: str | os.PathLike[str]) -> Picture:
     """Read an image file; the first frame of several, turned upright as its EXIF orientation says.
 
     Raises:
-        ImageError: the file is missing, empty, cut off, no image, or larger than Pillow's limit against decompression
-            bombs; the message is one line and names the file.
+        ImageError: the file is missing, empty, cut off, no image, no file at all (a pipe, a device), or larger than
+            Pillow's limit against decompression bombs; the message is one line and names the file.
     """
     path = Path(path)
-    with _explained(path), warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the error beyond twice the size stays
-        with Image.open(path) as image:
+    with _explained(path):
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # to open a pipe is to wait for someone who writes
+            raise ImageError("it is a pipe, a socket or a device; expected a file: copy it into one first")
+        with _WARNINGS, warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the error beyond twice the size stays
+            image = Image.open(path)
+        with image:
             image.load()
-            return from_pil(ImageOps.exif_transpose(image))
+            return from_pil(image)
+
+
+def hush_pillow() -> None:
+    """Keep what the readers say about broken pictures off stderr, for the rest of this process.
+
+    For command lines, where the error of `read_image` says it in one line. Pillow has no way to quieten libtiff, which
+    writes from C; its own handler of errors is taken away where it can be reached. The alternative, to redirect the
+    process's stderr meanwhile, would swallow what other threads write.
+    """
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    logging.getLogger("PIL").addHandler(logging.NullHandler())
+    with suppress(OSError, AttributeError):  # no such library beside Pillow, or one that is linked in without names
+        silence = ctypes.CDLL(Image.core.__file__).TIFFSetErrorHandler
+        silence.restype = ctypes.c_void_p
+        silence(None)
 
 
 def list_images(path: str | os.PathLike[str]) -> list[Path]:
@@ -187,12 +237,12 @@ def list_images(path: str | os.PathLike[str]) -> list[Path]:
         ImageError: the folder cannot be read or holds no image.
     """
     path = Path(path)
-    if not path.is_dir():
-        return [path]
     try:
+        if not path.is_dir():
+            return [path]
         files = sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
     except OSError as error:
-        raise ImageError(f"cannot read the folder {path}: {error.strerror}") from error
+        raise ImageError(f"cannot read {path}: {error.strerror}; check the path, and who may read it") from error
     images = [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES]
     if not images:
         raise ImageError(
@@ -231,16 +281,14 @@ def _reading_reason(path: Path, error: Exception) -> str:
         with path.open("rb") as handle:
             start = handle.read(8)
         return f"it is no image (it begins with {start!r}); expected PNG, JPEG, WebP, TIFF or the like, complete"
-    return f"the file is damaged or cut off ({_one_line(error)}); copy it again from its source"
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    return f"the file is damaged or cut off ({one_line(error)}); copy it again from its source"
 
 
 # ------------------------------------------------------------------------------------------------------------- writing
 def write_image(picture: Picture, *, path: str | os.PathLike[str]) -> None:
     """Write a picture in the format that the suffix names; the file appears only when it is complete.
+
+    EXIF and colour profile go with it where the format holds them (BMP does not).
 
     Raises:
         ImageError: a suffix that is not written, a format that cannot hold the picture's alpha channel or 16 bits, or
@@ -249,8 +297,9 @@ def write_image(picture: Picture, *, path: str | os.PathLike[str]) -> None:
     path = Path(path)
     kind = _format_for(path, picture)
     image = to_pil(picture)
+    exif = {"exif": picture.exif} if picture.exif else {}
     with open_whole(path) as handle:
-        image.save(handle, format=kind.name, icc_profile=picture.icc_profile, **kind.options)
+        image.save(handle, format=kind.name, icc_profile=picture.icc_profile, **exif, **kind.options)
 
 
 def _format_for(path: Path, picture: Picture) -> _Format:
@@ -280,11 +329,12 @@ def open_whole(path: Path) -> Iterator[BinaryIO]:
 
 
 def _writing_reason(path: Path, error: Exception) -> str:
-    if path.is_dir():
-        return "a folder of that name stands there; give the name of a file"
-    for folder in path.parents:
-        if folder.exists() and not folder.is_dir():
-            return f"{folder} is a file, not a folder; choose another folder"
+    with suppress(OSError):  # where one may not look, the error below says so
+        if path.is_dir():
+            return "a folder of that name stands there; give the name of a file"
+        for folder in path.parents:
+            if folder.exists() and not folder.is_dir():
+                return f"{folder} is a file, not a folder; choose another folder"
     if isinstance(error, OSError) and error.errno is not None:
         return f"{error.strerror}; choose another folder"
-    return f"{_one_line(error)}; choose another format"
+    return f"{one_line(error)}; choose another format"

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from mga_wrap.errors import ArgumentError, ImageError
+from mga_wrap.pictures.arrays import as_bytes
 from mga_wrap.pictures.bicubic import crop_to_multiple, resize_bicubic
 from mga_wrap.pictures.files import Picture, list_images, read_image
 
@@ -96,12 +97,6 @@ def check_crop(crop: int | None, *, scale: int, paired: bool = False) -> int:
     if crop < 1 or crop % scale:
         raise ArgumentError(f"got crop={crop}; expected a multiple of the scale {scale}")
     return crop
-
-
-def as_bytes(rgb: np.ndarray) -> np.ndarray:
-    """Values in 0..1 to uint8, rounded half up."""
-    rounded: np.ndarray = np.floor(rgb * 255 + 0.5).astype(np.uint8)
-    return rounded
 
 
 def pairs_of(files: Iterable[Path | Pair]) -> list[Pair]:

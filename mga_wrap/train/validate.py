@@ -12,6 +12,7 @@ from torch import Tensor
 from mga_wrap.config import Amount, check_k
 from mga_wrap.errors import ArgumentError
 from mga_wrap.nets.mga import MGANet
+from mga_wrap.pictures.arrays import as_bytes
 from mga_wrap.pictures.metrics import psnr
 from mga_wrap.train.data import Data, Pair, read_images
 
@@ -88,7 +89,7 @@ class Validator:
 
 def _image(sr: Tensor) -> np.ndarray:
     """(1, C, H, W) -> (H, W, C) uint8, or (H, W)."""
-    pixels: np.ndarray = sr[0].float().clamp(0, 1).mul(255).add(0.5).floor().byte().permute(1, 2, 0).cpu().numpy()
+    pixels = as_bytes(sr[0].float().permute(1, 2, 0).cpu().numpy())
     return pixels[..., 0] if pixels.shape[2] == 1 else pixels
 
 

@@ -13,7 +13,8 @@ from mga_wrap.backbones import PAN
 from mga_wrap.counting import count_macs, count_parameters
 from mga_wrap.errors import ArgumentError
 from mga_wrap.pictures import crop_to_multiple, psnr, ssim
-from mga_wrap.pictures.pairs import as_bytes, find_pairs, read_pair
+from mga_wrap.pictures.arrays import as_bytes
+from mga_wrap.pictures.pairs import find_pairs, read_pair
 
 SCALES = (2, 3, 4)
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from types import SimpleNamespace
+import doctest
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -14,13 +13,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps
 from torch import Tensor, nn
 
 from mga_wrap.api import accelerate
 from mga_wrap.backbones.registry import create_backbone
 from mga_wrap.errors import ArgumentError, ImageError
-from mga_wrap.infer import networks, prepare, upscale
+from mga_wrap.infer import api, upscale
 from mga_wrap.nets.mga import MGANet
 from mga_wrap.pictures.bicubic import resize_bicubic
 
@@ -44,6 +43,10 @@ def picture(mode: str) -> Image.Image:
         return Image.fromarray(np.arange(H * W, dtype=np.int32).reshape(H, W) * 1000)
     image = Image.fromarray(values(H, W, 4), "RGBA")
     return image.convert("RGB").convert(mode) if mode in ("P", "CMYK", "1") else image.convert(mode)
+
+
+def test_the_example_in_the_docstring_runs() -> None:
+    assert doctest.testmod(api) == (0, 3)
 
 
 # ------------------------------------------------------------------------------------------------------- what comes out
@@ -83,16 +86,27 @@ def test_alpha_is_enlarged_by_exact_bicubic_interpolation() -> None:
     assert np.asarray(upscale(opaque, model=NEAREST))[..., 3].min() == 255
 
 
-def test_a_pil_image_keeps_its_orientation_and_is_left_as_it_was() -> None:
-    image = picture("RGB")
+@pytest.mark.parametrize("mode", ["RGB", "L", "P", "I;16"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_pil_image_is_turned_upright_and_keeps_its_exif(orientation: int, mode: str) -> None:
+    image = picture(mode)
     exif = Image.Exif()
-    exif[0x0112] = 6
+    exif[ExifTags.Base.Orientation] = orientation
+    exif[ExifTags.Base.Make] = "a telephone"
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal] = "2024:02:29 12:00:00"
     image.info["exif"] = exif.tobytes()
-    before = image.tobytes()
+    image.info["icc_profile"] = profile = b"\0" * 16 + (b"RGB " if mode in ("RGB", "P") else b"GRAY")
+    before = image.tobytes(), image.size, dict(image.info)
     out = upscale(image, model=NEAREST)
-    assert out.size == (4 * W, 4 * H)
-    assert out.getexif()[0x0112] == 6
-    assert (image.tobytes(), image.size) == (before, (W, H))
+    upright = ImageOps.exif_transpose(image).convert({"P": "RGB"}.get(mode, mode))
+    np.testing.assert_array_equal(np.asarray(out)[::4, ::4], np.asarray(upright))
+    assert (out.width > out.height) == (orientation < 5)
+    kept = out.getexif()
+    assert (kept[ExifTags.Base.Orientation], kept[ExifTags.Base.Make]) == (1, "a telephone")
+    assert kept.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal] == "2024:02:29 12:00:00"
+    assert out.info["icc_profile"] == profile
+    assert (image.tobytes(), image.size, dict(image.info)) == before
+    assert image.getexif()[ExifTags.Base.Orientation] == orientation
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float16, np.float32, np.float64])
@@ -148,6 +162,13 @@ def test_a_result_can_be_trained_on(net: MGANet) -> None:
 
 
 # ------------------------------------------------------------------------------------------------- the caller's network
+class Seen(dict[str, Any]):
+    """What a forward saw, one for a network and its copies."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Seen:
+        return self
+
+
 class Recorder(nn.Module):
     """Enlarges by 2, and remembers how it was called."""
 
@@ -156,7 +177,7 @@ class Recorder(nn.Module):
         self.conv = nn.Conv2d(3, 12, 3, padding=1)
         self.norm = nn.BatchNorm2d(12)
         self.broken = broken
-        self.seen: dict[str, Any] = {}
+        self.seen = Seen()
 
     def forward(self, lr: Tensor) -> Tensor:
         self.seen.update(
@@ -201,11 +222,11 @@ class Product(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.conv = nn.Conv2d(3, 3, 1)
-        self.seen: tuple[torch.dtype, torch.dtype] | None = None
+        self.seen = Seen()
 
     def forward(self, lr: Tensor) -> Tensor:
         product = self.conv(lr)
-        self.seen = lr.dtype, product.dtype
+        self.seen["dtypes"] = lr.dtype, product.dtype
         return product
 
 
@@ -213,7 +234,7 @@ class Product(nn.Module):
 def test_layers_compute_in_the_dtype_asked_for_and_images_and_weights_stay(dtype: Any, inside: torch.dtype) -> None:
     model = Product()
     out = upscale(torch.rand(3, H, W), model=model, dtype=dtype)
-    assert model.seen == (torch.float32, inside)
+    assert model.seen == {"dtypes": (torch.float32, inside)}
     assert (out.dtype, model.conv.weight.dtype) == (torch.float32, torch.float32)
 
 
@@ -224,55 +245,41 @@ def test_bfloat16_stays_close(net: MGANet) -> None:
         assert 0 < float((exact - fast).abs().mean()) < 2e-3
 
 
-def test_a_network_is_never_moved_but_copied_to_another_device() -> None:
-    model = Recorder()
-    assert prepare(model) is model
-    assert prepare(model, device="cpu") is model
-    elsewhere = prepare(model, device="meta")
-    assert elsewhere is not model
-    assert {p.device.type for p in elsewhere.parameters()} == {"meta"}
-    assert {p.device.type for p in model.parameters()} == {"cpu"}
+class Normal(nn.Module):
+    """Enlarges by 2, its batch normalisation in train mode; what it is called for waits for all threads."""
+
+    def __init__(self, threads: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 12, 3, padding=1)
+        self.norm = nn.BatchNorm2d(12)
+        self.norm.running_mean += torch.arange(12) / 50  # far from what the images have
+        self.up = nn.PixelShuffle(2)
+        self.meanwhile = Seen(barrier=threading.Barrier(threads), training=[])
+
+    def forward(self, lr: Tensor) -> Tensor:
+        x = self.conv(lr)
+        self.meanwhile["barrier"].wait(60)
+        self.meanwhile["training"] += self.meanwhile["watch"]()
+        x = self.norm(x)
+        self.meanwhile["barrier"].wait(60)
+        return self.up(x).sigmoid()
 
 
-# -------------------------------------------------------------------------------------------------- pretrained networks
-@pytest.fixture
-def loads(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """A hub whose networks are made on the spot; the list holds each name that was loaded."""
-    loaded: list[str] = []
-
-    def from_pretrained(name: str) -> MGANet:
-        loaded.append(name)
-        scale = int(name[-1]) if name[-1].isdigit() else 2
-        return accelerate(create_backbone("fsrcnn", scale=scale), style="paper")
-
-    monkeypatch.setitem(sys.modules, "mga_wrap.hub", SimpleNamespace(from_pretrained=from_pretrained))
-    networks._pretrained.cache_clear()
-    yield loaded
-    networks._pretrained.cache_clear()
-
-
-@pytest.mark.parametrize(
-    ("options", "name"),
-    [({}, networks.EMBEDDED[4]), ({"scale": 3}, networks.EMBEDDED[3]), ({"model": "fsrcnn-m-x2"}, "fsrcnn-m-x2")],
-)
-def test_the_embedded_network_follows_the_scale_and_is_loaded_once(
-    options: dict[str, Any], name: str, loads: list[str]
-) -> None:
-    for _ in range(2):
-        out = upscale(np.zeros((H, W, 3), dtype=np.uint8), device="cpu", **options)
-    assert loads == [name]
-    assert out.shape[0] == H * int(name[-1])
-
-
-def test_a_folder_that_is_written_anew_is_loaded_anew(loads: list[str], tmp_path: Path) -> None:
-    folder = tmp_path / "mine"
-    folder.mkdir()
-    (folder / "config.json").write_text("{}")
-    first = prepare(folder, device="cpu")
-    assert prepare(folder, device="cpu") is first
-    os.utime(folder / "config.json", ns=(1, 1))
-    assert prepare(folder, device="cpu") is not first
-    assert loads == [str(folder)] * 2
+def test_threads_share_a_network_in_train_mode_and_it_is_left_alone_at_every_moment() -> None:
+    threads = 8
+    model = Normal(threads).train()
+    model.meanwhile["watch"] = lambda: [module.training for module in model.modules()]
+    images = [np.random.default_rng(seed).random((H, W, 3), dtype=np.float32) for seed in range(threads)]
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    with ThreadPoolExecutor(threads) as pool:
+        results = list(pool.map(lambda image: upscale(image, model=model), images))
+    assert model.meanwhile["training"] == [True] * (4 * threads)
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+    alone = Normal(1).eval()
+    alone.load_state_dict(before)
+    alone.meanwhile["watch"] = list
+    for image, result in zip(images, results, strict=True):
+        np.testing.assert_array_equal(result, upscale(image, model=alone))
 
 
 # ---------------------------------------------------------------------------------------------------------- wrong calls
@@ -297,6 +304,10 @@ NAN[0, :2, 0] = np.nan, np.inf
         (torch.zeros(H, W), r"tensor of shape \(6, 9\); expected a non-empty \(3, H, W\) or \(B, 3, H, W\)"),
         (torch.zeros(H, W, 3), r"shape \(6, 9, 3\)"),
         (torch.zeros(0, 3, H, W), "non-empty"),
+        (
+            torch.zeros(3, H, W, device="meta"),
+            "a tensor on the device meta, which holds no values; expected one on the",
+        ),
         (torch.zeros(3, H, W, dtype=torch.uint8), r"dtype torch.uint8; expected floating point in 0..1: divide by 255"),
     ],
 )
@@ -347,6 +358,9 @@ class Returns(nn.Module):
             "dtype='float32' for a network with weights of float16; lea",
         ),
         ({"model": NEAREST, "device": "gpu"}, "device='gpu'; expected auto, cpu, cuda"),
+        ({"model": NEAREST, "device": "meta"}, "got device='meta'; expected a device on which images can be computed"),
+        ({"model": "fsrcnn-m-x4", "device": "meta"}, "got device='meta'; expected a device on which images"),
+        ({"model": Recorder().to("meta")}, "got a Recorder on the device meta, which holds no values; expected a netw"),
         ({"model": NEAREST, "device": "cuda:99"}, "device='cuda:99'; torch sees [0-9]+ CUDA devices"),
     ],
 )

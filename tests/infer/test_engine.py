@@ -10,7 +10,7 @@ from torch import nn
 
 import mga_wrap as mga
 from mga_wrap.backbones.weights import load_weights
-from mga_wrap.infer import prepare
+from mga_wrap.infer import network_for
 from mga_wrap.pictures import psnr
 
 CROP = 96
@@ -45,4 +45,4 @@ def test_bfloat16_costs_pan_a_thousandth_of_a_decibel(
 
 def test_bfloat16_costs_the_network_in_the_package_hundredths(pairs: list[tuple[np.ndarray, np.ndarray]]) -> None:
     """Mostly by the rounding of its weights: no skip leads the image around them."""
-    assert 0 < loss(prepare("fsrcnn-m-x4", device="cpu"), pairs) < 0.04
+    assert 0 < loss(network_for("fsrcnn-m-x4", device="cpu"), pairs) < 0.04

@@ -47,7 +47,7 @@ def save(folder: Path, *sizes: tuple[int, int]) -> list[Path]:
 
 def test_the_protocol_is_crop_reduce_enlarge_and_compare(tmp_path: Path) -> None:
     files = save(tmp_path, (35, 41))
-    net = Bicubic(2)
+    net = Bicubic(2).eval()  # in train mode a copy would run
     (row,) = evaluate(net, files, scale=2, ks=[None])
     hr = smooth(35, 41)[:32, :40]  # multiples of 4 * scale
     sr = resize_bicubic(resize_bicubic(hr, Fraction(1, 2)), 2)
@@ -56,7 +56,7 @@ def test_the_protocol_is_crop_reduce_enlarge_and_compare(tmp_path: Path) -> None
 
 
 def test_crop_can_be_set(tmp_path: Path) -> None:
-    net = Bicubic(2)
+    net = Bicubic(2).eval()  # in train mode a copy would run
     evaluate(net, save(tmp_path, (35, 41)), scale=2, ks=[None], crop=2)
     assert net.sizes == [(1, 3, 17, 20)]
 

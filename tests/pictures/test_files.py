@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import errno
+import os
+import socket
+import subprocess
+import sys
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import ExifTags, Image, ImageCms, ImageOps
 
 from mga_wrap.errors import ImageError
 from mga_wrap.pictures.files import Picture, from_pil, list_images, read_image, to_pil, write_image
 
+ROOT = Path(__file__).resolve().parents[2]
 H, W = 5, 7
 
 
@@ -138,15 +143,61 @@ def test_lab_becomes_rgb_or_is_refused_where_pillow_cannot(monkeypatch: pytest.M
         from_pil(lab)
 
 
-def test_orientation_is_applied_once(tmp_path: Path) -> None:
-    image = Image.fromarray(np.array([[0, 80, 160, 240]], dtype=np.uint8))
+def camera_exif(orientation: int) -> Image.Exif:
     exif = Image.Exif()
-    exif[0x0112] = 6  # turn by a quarter to the right
-    image.save(tmp_path / "a.png", exif=exif)
-    picture = read_image(tmp_path / "a.png")
-    assert picture.size == (1, 4)
-    write_image(picture, path=tmp_path / "b.png")
-    assert read_image(tmp_path / "b.png").size == (1, 4)
+    exif[ExifTags.Base.Orientation] = orientation
+    exif[ExifTags.Base.Make] = "a telephone"
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal] = "2024:02:29 12:00:00"
+    exif.get_ifd(ExifTags.IFD.GPSInfo)[ExifTags.GPS.GPSLatitudeRef] = "N"
+    return exif
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif"])
+def test_a_picture_is_turned_upright_once_and_keeps_exif_and_profile(
+    suffix: str, orientation: int, tmp_path: Path
+) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    image = Image.fromarray(np.kron(noise(H, W, 3), np.ones((16, 16, 1))).astype(np.uint8))
+    path = tmp_path / "a.jpg"
+    image.save(path, exif=camera_exif(orientation), icc_profile=profile, quality=95, subsampling=0)
+    with Image.open(path) as stored:
+        upright = np.asarray(ImageOps.exif_transpose(stored))
+    for number in range(2):  # written and read again, it is not turned again
+        picture = read_image(path)
+        np.testing.assert_allclose(picture.rgb * 255, upright, atol=0.01 if number == 0 or suffix != ".jpg" else 24)
+        path = tmp_path / f"b{suffix}"
+        write_image(picture, path=path)
+        with Image.open(path) as back:
+            exif = back.getexif()
+            assert (exif[ExifTags.Base.Orientation] if suffix != ".tif" else 1) == 1
+            if number == 0:  # of a TIFF that is read, EXIF is not kept: its tags say how it is stored
+                assert exif[ExifTags.Base.Make] == "a telephone"
+                assert exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal] == "2024:02:29 12:00:00"
+                assert exif.get_ifd(ExifTags.IFD.GPSInfo)[ExifTags.GPS.GPSLatitudeRef] == "N"
+            assert back.info["icc_profile"] == profile
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_tiff_is_turned_upright_too(orientation: int, tmp_path: Path) -> None:
+    image = colour_image()
+    image.save(tmp_path / "a.tif", exif=camera_exif(orientation))
+    image.info["exif"] = camera_exif(orientation).tobytes()
+    upright = np.asarray(ImageOps.exif_transpose(image))
+    with Image.open(tmp_path / "a.tif") as opened:
+        for picture in (read_image(tmp_path / "a.tif"), from_pil(opened)):
+            np.testing.assert_array_equal(np.asarray(to_pil(picture)), upright)
+            assert picture.exif is None
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+@pytest.mark.parametrize("broken", [b"", b"Exif\0\0", b"Exif\0\0no TIFF at all", b"Exif\0\0II*\0\x08\0\0\0\xff\xff"])
+def test_broken_exif_does_not_stop_a_picture(broken: bytes) -> None:
+    image = colour_image()
+    image.info["exif"] = broken
+    picture = from_pil(image)
+    np.testing.assert_array_equal(np.asarray(to_pil(picture)), np.asarray(image))
+    assert picture.exif is None
 
 
 def test_one_pixel_is_a_picture(tmp_path: Path) -> None:
@@ -204,6 +255,74 @@ def test_what_cannot_be_read_is_told_in_one_line(make: Any, text: str, tmp_path:
         read_image(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link to a pipe", "device", "socket"])
+def test_what_is_no_file_is_refused_at_once(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    with socket.socket(socket.AF_UNIX) as listening:
+        if kind == "device":
+            path.symlink_to(os.devnull)
+        elif kind == "socket":
+            listening.bind(str(path))
+        else:
+            os.mkfifo(tmp_path / "pipe")
+            path.symlink_to("pipe") if kind != "pipe" else (tmp_path / "pipe").rename(path)
+        with pytest.raises(ImageError, match=r"a\.png: it is a pipe, a socket or a device; expected a file"):
+            read_image(path)
+
+
+def test_a_link_that_leads_back_to_itself_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "a.png").symlink_to("a.png")
+    with pytest.raises(ImageError, match=r"cannot read .*a\.png: Too many levels of symbolic links"):
+        read_image(tmp_path / "a.png")
+    assert list_images(tmp_path / "a.png") == [tmp_path / "a.png"]
+
+
+def test_a_name_that_no_file_can_have_is_told_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match=r"cannot read .*: File name too long; check the path"):
+        list_images(tmp_path / ("a" * 300 + ".png"))
+
+
+def broken_tiff(path: Path, *, compression: str) -> Path:
+    """A TIFF whose C library has something to say."""
+    stream = BytesIO()
+    Image.fromarray(noise(200, 200, 3).astype(np.uint8)).save(stream, "TIFF", compression=compression)
+    content = bytearray(stream.getvalue())
+    third = len(content) // 3
+    content[third : 2 * third] = b"\xff" * third
+    path.write_bytes(content)
+    return path
+
+
+def test_pillow_is_hushed_and_what_other_threads_write_is_not(tmp_path: Path) -> None:
+    files = [broken_tiff(tmp_path / f"{name}.tif", compression=name) for name in ("tiff_lzw", "tiff_adobe_deflate")]
+    cut = tmp_path / "cut.tif"
+    cut.write_bytes(files[0].read_bytes()[:5000])  # this one warns by Python
+    code = (
+        "import sys, threading, time\n"
+        "from mga_wrap.errors import ImageError\n"
+        "from mga_wrap.pictures.files import hush_pillow, read_image\n"
+        "if sys.argv[1] == 'hushed': hush_pillow()\n"
+        "done = threading.Event()\n"
+        "lines = []\n"
+        "def write():\n"
+        "    while not done.is_set(): print('mine', file=sys.stderr, flush=True); lines.append(0); time.sleep(0.001)\n"
+        "other = threading.Thread(target=write); other.start()\n"
+        "for path in sys.argv[2:]:\n"
+        "    try: read_image(path)\n"
+        "    except ImageError: print('refused')\n"
+        "done.set(); other.join(); print(len(lines))\n"
+    )
+    said = {}
+    for how in ("plain", "hushed"):
+        words = [sys.executable, "-c", code, how, *files, cut]
+        run = subprocess.run(words, capture_output=True, text=True, check=True, cwd=ROOT)
+        *refused, lines = run.stdout.split()
+        assert refused == ["refused"] * 3
+        said[how] = run.stderr.splitlines()
+    assert said["hushed"] == ["mine"] * int(lines)
+    assert any("Decod" in line or "code" in line for line in said["plain"])  # else this test would show nothing
 
 
 def test_a_decompression_bomb_is_refused_and_a_merely_large_picture_is_not(
