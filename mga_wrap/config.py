@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, cast
 
 import numpy as np
-import torch
 
 from mga_wrap.errors import ArgumentError, nearest
 
@@ -215,19 +214,6 @@ def parse_k(text: str) -> Amount:
     if re.fullmatch(r"[+-]?\d+", text):  # of more digits than any picture has patches
         raise ArgumentError(f"got k={_short(text)}; expected {_EXPECTED_K}")
     return check_k(share)
-
-
-def patch_count(k: Amount, patches: int) -> int:
-    """How many of an image's patches a checked k means: none for 0, else at least one, at most all.
-
-    A share is rounded in whole numbers, so that it also works where torch.export makes the number of patches symbolic.
-    """
-    if isinstance(k, str):
-        return patches
-    if isinstance(k, float):
-        parts = 1_000_000
-        return cast(int, torch.sym_max(1, (round(k * parts) * patches + parts // 2) // parts))
-    return cast(int, torch.sym_min(k, patches))
 
 
 def _short(value: object) -> str:

@@ -22,7 +22,6 @@ import mga_wrap
 from mga_wrap.api import accelerate
 from mga_wrap.backbones.registry import create_backbone
 from mga_wrap.cli import app
-from mga_wrap.hub import save_pretrained
 from mga_wrap.infer import network_for, upscale
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -34,7 +33,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An untrained network that enlarges by 2; its refined patches differ from the coarse image."""
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("nets") / "mine"
-    save_pretrained(accelerate(create_backbone("fsrcnn", scale=2), style="paper"), folder)
+    accelerate(create_backbone("fsrcnn", scale=2), style="paper").save_pretrained(folder)
     return folder
 
 
@@ -381,7 +380,7 @@ def test_inspect_shows_the_parts_of_a_saved_network(saved: Path) -> None:
 
 
 def test_inspect_counts_for_any_size_and_beside_the_original(saved: Path, tmp_path: Path) -> None:
-    save_pretrained(accelerate(create_backbone("fsrcnn", scale=2)), tmp_path / "mine")
+    accelerate(create_backbone("fsrcnn", scale=2)).save_pretrained(tmp_path / "mine")
     result = run("inspect", tmp_path / "mine", "--size", "64x32")
     assert result.exit_code == 0
     assert "an image of 64 x 32: 2 of 8 patches refined" in result.stdout

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import mga_wrap as mga
-from mga_wrap.config import CutConfig, check_k, parse_k, patch_count
+from mga_wrap.config import CutConfig, check_k, parse_k
+from mga_wrap.nets.patches import patch_count
 
 cuts = st.builds(
     CutConfig,

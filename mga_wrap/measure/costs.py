@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from mga_wrap.config import Amount, check_k, patch_count
+from mga_wrap.config import Amount, check_k
 from mga_wrap.counting import activations_by_module, count_activations, count_macs, count_parameters, macs_by_module
 from mga_wrap.nets.mga import PARTS, MGANet
-from mga_wrap.nets.patches import grid_size
+from mga_wrap.nets.patches import grid_size, patch_count
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from mga_wrap.checkpoint import write_checkpoint
-from mga_wrap.config import Amount, CutConfig, check_k, patch_count
+from mga_wrap.config import Amount, CutConfig, check_k
 from mga_wrap.counting import macs_by_module
 from mga_wrap.errors import ArgumentError, CheckpointError
 from mga_wrap.nets.chunks import refine_windows
 from mga_wrap.nets.layouts import Crossing
 from mga_wrap.nets.mask import MaskPredictor
-from mga_wrap.nets.patches import Border, grid_size, paste, windows_of
+from mga_wrap.nets.patches import Border, grid_size, paste, patch_count, windows_of
 
 FORMAT_VERSION = 2
 """Of the checkpoints that are written."""

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from mga_wrap.config import Amount
 from mga_wrap.nets.layouts import Crossing
 
 Border = Literal["shift", "zero"]
@@ -124,6 +125,19 @@ def paste(
     pixels = F.pad(canvas.permute(0, 2, 3, 1).reshape(-1, channels), [0, 0, 0, 1])  # always a copy
     pixels = pixels.index_copy(0, where.reshape(-1), patches.reshape(-1, channels).to(canvas.dtype))
     return pixels[:-1].view(batch, height, width, channels).permute(0, 3, 1, 2)
+
+
+def patch_count(k: Amount, patches: int) -> int:
+    """How many of an image's patches a checked k means: none for 0, else at least one, at most all.
+
+    A share is rounded in whole numbers, so that it also works where torch.export makes the number of patches symbolic.
+    """
+    if isinstance(k, str):
+        return patches
+    if isinstance(k, float):
+        parts = 1_000_000
+        return cast(int, torch.sym_max(1, (round(k * parts) * patches + parts // 2) // parts))
+    return at_most(k, patches)
 
 
 def at_most(value: int, limit: int) -> int:

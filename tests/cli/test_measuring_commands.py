@@ -23,7 +23,6 @@ from mga_wrap.api import accelerate
 from mga_wrap.backbones.registry import create_backbone
 from mga_wrap.cli import app
 from mga_wrap.counting import count_macs
-from mga_wrap.hub import save_pretrained
 from mga_wrap.measure import evaluate as evaluation
 from mga_wrap.measure.mask import agreement, true_mask
 from mga_wrap.pictures import resize_bicubic
@@ -37,7 +36,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("nets")
     for style in ("paper", "pretrained"):
-        save_pretrained(accelerate(create_backbone("fsrcnn", scale=2), style=style, p=4), folder / style)
+        accelerate(create_backbone("fsrcnn", scale=2), style=style, p=4).save_pretrained(folder / style)
     return {style: folder / style for style in ("paper", "pretrained")}
 
 

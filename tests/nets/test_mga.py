@@ -12,8 +12,9 @@ from torch import Tensor
 from toys.plain import build
 
 import mga_wrap as mga
-from mga_wrap.config import check_k, patch_count
+from mga_wrap.config import check_k
 from mga_wrap.counting import count_macs
+from mga_wrap.nets.patches import patch_count
 
 
 @pytest.fixture(params=["pretrained", "paper"])
