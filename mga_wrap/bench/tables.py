@@ -10,6 +10,11 @@ from mga_wrap.measure.grid import Grid, number
 
 Column = tuple[str, Callable[[BenchRow], str]]
 
+
+def _milliseconds(seconds: float) -> str:
+    return f"{seconds * 1e3:.1f}" if seconds < 1 else f"{seconds * 1e3:.0f}"
+
+
 _NAME: Column = ("", lambda row: row.label)
 _SECONDS: tuple[Column, ...] = (
     _NAME,
@@ -27,7 +32,7 @@ _ARITHMETIC: tuple[Column, ...] = (
 )
 _PARTS: tuple[Column, ...] = (
     ("milliseconds", _NAME[1]),
-    *((part, lambda row, part=part: f"{row.parts[part] * 1e3:.1f}") for part in PARTS),
+    *((part, lambda row, part=part: _milliseconds(row.parts[part])) for part in PARTS),
     ("overhead", lambda row: f"{row.overhead:.1%}"),
 )
 
