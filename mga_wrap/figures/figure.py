@@ -10,8 +10,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from mga_wrap.figures.overlays import Crop, mask_overlay, neediest, on_picture, refined_patches, spotlight
 from mga_wrap.infer.api import enlarge, explain
-from mga_wrap.measure.mask import mask_of, patch_side
-from mga_wrap.measure.settings import label
+from mga_wrap.measure.error_mask import mask_of, patch_side
+from mga_wrap.measure.settings import Setting
 from mga_wrap.nets.mga import Amount, MGANet, MGATrace
 from mga_wrap.pictures.bicubic import resize_bicubic
 from mga_wrap.pictures.files import Picture
@@ -89,14 +89,14 @@ def figure(net: MGANet, lr: Picture, hr: np.ndarray, *, name: str, k: Amount | N
     results = {
         "bicubic": resize_bicubic(as_bytes(lr.rgb), net.scale),
         "coarse": as_bytes(_array(trace)),
-        f"refined ({label(k, None)})": as_bytes(refined.rgb),
+        f"refined ({Setting(k).label})": as_bytes(refined.rgb),
     }
     if net.recipe.get("style") == "pretrained":
         results["original"] = as_bytes(enlarge(net, lr, k="dense").rgb)
     else:
         results["every patch (k = all)"] = as_bytes(every.rgb)
     crop = _place(trace, net=net, size=hr.shape[:2])
-    whole = [Panel(_framed(hr, crop), "HR"), *_maps(net, trace, full, sr=results[f"refined ({label(k, None)})"])]
+    whole = [Panel(_framed(hr, crop), "HR"), *_maps(net, trace, full, sr=results[f"refined ({Setting(k).label})"])]
     crops = [Panel(_cut(hr, crop), "HR", "PSNR-Y / SSIM-Y")]
     for what, sr in results.items():
         value = f"{psnr(sr, hr, border=net.scale):.2f} dB / {ssim(sr, hr, border=net.scale):.4f}"

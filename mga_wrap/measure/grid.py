@@ -1,22 +1,15 @@
-"""Tables that people read: on the terminal, as Markdown, CSV and JSON."""
+"""A table of texts that people read: on the terminal, as plain text and as Markdown."""
 
 from __future__ import annotations
 
-import csv
 import io
-import json
-import math
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
-
-from mga_wrap.pictures.files import open_whole
 
 
 @dataclass(frozen=True)
@@ -92,37 +85,6 @@ class Grid:
         return "\n\n".join(parts) + "\n"
 
 
-def write_markdown(grids: Iterable[Grid], path: Path) -> None:
-    """All tables into one file, which appears when it is complete.
-
-    Raises:
-        ImageError: it cannot be written.
-    """
-    _write("\n".join(grid.as_markdown() for grid in grids), path)
-
-
-def write_csv(records: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """A line for each record, columns as in the first; None is empty, numbers have six digits after the point.
-
-    Raises:
-        ImageError: it cannot be written.
-    """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(records[0].keys())
-    writer.writerows([_plain(name, value) for name, value in record.items()] for record in records)
-    _write(text.getvalue(), path)
-
-
-def write_json(document: Mapping[str, Any], path: Path) -> None:
-    """One JSON object; an infinite PSNR becomes the string "inf", which JSON has no number for.
-
-    Raises:
-        ImageError: it cannot be written.
-    """
-    _write(json.dumps(_finite(document), indent=2) + "\n", path)
-
-
 def number(value: float | None, digits: int) -> str:
     """A number for a table; nothing where there is none."""
     return "" if value is None else f"{value:,.{digits}f}"
@@ -130,22 +92,3 @@ def number(value: float | None, digits: int) -> str:
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|")
-
-
-def _plain(name: str, value: Any) -> Any:
-    if isinstance(value, float) and name not in ("k", "macs", "macs_paper"):
-        return f"{value:.6f}"
-    return f"{value:.0f}" if isinstance(value, float) and name != "k" else value
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _finite(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(one) for one in value]
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _write(text: str, path: Path) -> None:
-    with open_whole(path) as handle:
-        handle.write(text.encode())

@@ -12,7 +12,7 @@ import mga_wrap as mga
 from mga_wrap.errors import ImageError
 from mga_wrap.figures.figure import WIDTH, Figure, Panel, figure
 from mga_wrap.figures.overlays import refined_patches, trace_overlay
-from mga_wrap.measure.mask import agreement, true_mask
+from mga_wrap.measure.error_mask import agreement, true_mask
 from mga_wrap.pictures import Picture, psnr, resize_bicubic, ssim
 
 
