@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 import mga_wrap as mga
-from mga_wrap.figures.crops import neediest_crop
+from mga_wrap.figures.cropping import neediest_crop
 from mga_wrap.figures.overlays import trace_overlay
 from mga_wrap.figures.panels import side_by_side
 from mga_wrap.infer import explain

@@ -62,6 +62,7 @@ def bench(
         ArgumentError: an argument is out of its range, or the two networks do not belong together.
 
     Example:
+        ```pycon
         >>> import mga_wrap as mga
         >>> from mga_wrap.bench import bench
         >>> model = mga.create_backbone("fsrcnn", scale=2)
@@ -71,6 +72,8 @@ def bench(
         True
         >>> result.row("accelerated", 0.25).over_best_format > 0  # below 1 is faster than the original
         True
+
+        ```
     """
     check_networks(net, original)
     check_numbers(size, shares, threads, repeats)

@@ -130,5 +130,5 @@ def memory_of(entries: Sequence[Entry], lr: Tensor) -> tuple[dict[str, int | Non
         try:
             highest[entry.key] = peak_memory(entry.net, lr, run_format=entry.format, options=entry.options)
         except MGAError as error:
-            return {}, [f"no memory: {error}"]
+            return {}, [f"no memory: {one_line(error)}"]
     return highest, []

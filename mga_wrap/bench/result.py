@@ -5,8 +5,8 @@ from __future__ import annotations
 import textwrap
 from dataclasses import dataclass
 
+from mga_wrap.bench.bench_tables import tables_of
 from mga_wrap.bench.row import BenchRow
-from mga_wrap.bench.tables import tables_of
 from mga_wrap.measure.grid import Grid
 
 AS_IT_RUNS, BEST_FORMAT, COARSE = "original as it runs", "original, best format", "coarse alone"

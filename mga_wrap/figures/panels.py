@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from mga_wrap.errors import ImageError
-from mga_wrap.figures.crops import Crop, check_crop_inside, cut_out
+from mga_wrap.figures.cropping import Crop, check_crop_inside, cut_out
 from mga_wrap.figures.overlays import checked_bytes
 
 _WIDTH = 480  # of a panel, pixels

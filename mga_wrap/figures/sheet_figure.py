@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageDraw
 
-from mga_wrap.figures.crops import Crop, cut_out, neediest_crop
+from mga_wrap.figures.cropping import Crop, cut_out, neediest_crop
 from mga_wrap.figures.overlays import grid_on_picture, mask_overlay, refined_patches, spotlight
 from mga_wrap.figures.sheet_layout import Panel, SheetFigure, panel_width
 from mga_wrap.infer.api import enlarge, explain

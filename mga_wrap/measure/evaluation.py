@@ -124,6 +124,7 @@ def evaluate(
             hold the original.
 
     Example:
+        ```pycon
         >>> from pathlib import Path
         >>> import mga_wrap as mga
         >>> from mga_wrap.measure import evaluate, means
@@ -136,6 +137,8 @@ def evaluate(
         True
         >>> [row.psnr_y == mean.psnr_y for row, mean in zip(rows, means(rows))]  # of one picture
         [True, True, True]
+
+        ```
     """
     crop = check_crop(crop, scale=scale)
     settings = [Setting(k) for k in ks] + ([Setting(original=True)] if original else [])

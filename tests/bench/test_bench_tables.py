@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from mga_wrap.bench.bench_tables import tables_of
 from mga_wrap.bench.row import BenchRow
-from mga_wrap.bench.tables import tables_of
 
 ORIGINAL = BenchRow(
     name="original",

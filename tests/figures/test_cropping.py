@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mga_wrap.errors import ArgumentError
-from mga_wrap.figures.crops import Crop, check_crop_inside, cut_out, neediest_crop
+from mga_wrap.figures.cropping import Crop, check_crop_inside, cut_out, neediest_crop
 
 
 def test_the_neediest_crop_lies_where_the_score_is_largest() -> None:
