@@ -16,14 +16,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from rich.console import Console
 from torch import nn
 
 import mga_wrap as mga
 from mga_wrap.backbones.rcan import RCAN
 from mga_wrap.backbones.weights import load_weights
 from mga_wrap.bench import bench
-from mga_wrap.bench.report import tables, verdict
 
 HERE = Path(__file__).resolve().parent
 
@@ -81,10 +79,8 @@ def walk_through(model: nn.Module, given: argparse.Namespace) -> None:
     enlarged.save(path)
     print(f"written: {path}, {photograph.width} x {photograph.height} -> {enlarged.width} x {enlarged.height}")
 
-    result = bench(net, model, size=photograph.size, repeats=given.repeats, peers=False, memory=False)
-    for table in tables(result):
-        Console().print(table)
-    print("\n".join(verdict(result)))
+    result = bench(net, model, size=photograph.size, repeats=given.repeats, engines=False, memory=False)
+    print(result)
 
 
 def reduced(image: Image.Image, *, width: int) -> Image.Image:

@@ -18,7 +18,9 @@ from rich.console import Console
 from rich.table import Table
 
 import mga_wrap as mga
-from mga_wrap.figures.overlays import neediest, side_by_side, trace_overlay
+from mga_wrap.figures.cropping import neediest_crop
+from mga_wrap.figures.overlays import trace_overlay
+from mga_wrap.figures.panels import side_by_side
 from mga_wrap.infer import explain
 from mga_wrap.infer.networks import embedded
 from mga_wrap.nets.mga import Amount, MGATrace
@@ -67,7 +69,7 @@ def compare(picture: Picture, trace: MGATrace, *, net: mga.MGANet) -> np.ndarray
         "coarse (Base-Net)": as_array(trace.coarse),
         f"refined ({trace.share:.0%} of the patches)": as_array(trace.sr),
     }
-    crop = neediest(trace.score[0].cpu().numpy(), side=net.p * net.scale, size=trace.sr.shape[-2:], crop=CROP)
+    crop = neediest_crop(trace.score[0].cpu().numpy(), side=net.p * net.scale, size=trace.sr.shape[-2:], crop=CROP)
     return side_by_side(pictures, crop=crop)
 
 

@@ -98,11 +98,11 @@ def measure(given: argparse.Namespace) -> Iterator[Point]:
                 threads=1,
                 clock="processor",
                 repeats=given.repeats,
-                peers=False,
+                engines=False,
                 memory=False,
             )
             # The coarse image alone, then a row a share; the first two are the original's.
-            speedups = [1 / row.over_best for row in timed.rows[2:]]
+            speedups = [1 / row.over_best_format for row in timed.rows[2:]]
             for folder in given.data:
                 pairs = find_pairs(folder, scale=net.scale)[: given.images]
                 found = compare(net, model, pairs, shares, given.dtype)

@@ -15,7 +15,7 @@ from mga_wrap.backbones.registry import create_backbone
 from mga_wrap.cli import app
 from mga_wrap.nets.mga import MGANet
 
-QUICK = ("--size", "40x24", "--repeats", "1", "--no-peers", "--no-memory", "--device", "cpu")
+QUICK = ("--size", "40x24", "--repeats", "1", "--no-engines", "--no-memory", "--device", "cpu")
 
 
 def run(*words: object) -> Result:

@@ -10,7 +10,7 @@ import pytest
 
 import mga_wrap as mga
 from mga_wrap.infer.networks import EMBEDDED
-from mga_wrap.measure.evaluate import evaluate, means
+from mga_wrap.measure import evaluate, means
 from mga_wrap.nets.mga import Amount
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -11,14 +11,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-PEERS = ("onnxruntime", "openvino")
+ENGINES = ("onnxruntime", "openvino")
+ENGINES_IN_BFLOAT16 = ("openvino",)
+"""Those that compute in bfloat16 on a CPU."""
 Run = Callable[[], object]
 _OPSET = 17
 
 
-def installed_peers() -> tuple[str, ...]:
-    """Those of `PEERS` that can be imported."""
-    return tuple(name for name in PEERS if importlib.util.find_spec(name))
+def installed_engines() -> tuple[str, ...]:
+    """Those of `ENGINES` that can be imported."""
+    return tuple(name for name in ENGINES if importlib.util.find_spec(name))
 
 
 def export(net: nn.Module, lr: Tensor) -> bytes:
@@ -30,11 +32,11 @@ def export(net: nn.Module, lr: Tensor) -> bytes:
     return buffer.getvalue()
 
 
-def open_peer(name: str, onnx: bytes, lr: Tensor, *, threads: int, dtype: torch.dtype) -> tuple[Run, Tensor]:
+def open_engine(name: str, onnx: bytes, lr: Tensor, *, threads: int, dtype: torch.dtype) -> tuple[Run, Tensor]:
     """Load an exported network into another engine.
 
     Args:
-        name: one of `PEERS`.
+        name: one of `ENGINES`.
         onnx: what `export` returned.
         lr: the image that is enlarged at each call.
         threads: how many the engine may use.

@@ -13,13 +13,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mga_wrap.errors import MGAError
+from mga_wrap.errors import MGAError, one_line
 from mga_wrap.infer.engine import Format, evaluating
 
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
-def peak_memory(net: nn.Module, lr: Tensor, *, form: Format, options: dict[str, Any] | None = None) -> int | None:
+def peak_memory(net: nn.Module, lr: Tensor, *, run_format: Format, options: dict[str, Any] | None = None) -> int | None:
     """Measure what a network takes for an image beyond its weights and the libraries, in bytes.
 
     On CUDA this is torch's own count. On the CPU the network is run once in a fresh process, whose resident memory
@@ -28,7 +28,7 @@ def peak_memory(net: nn.Module, lr: Tensor, *, form: Format, options: dict[str, 
     Args:
         net: the network; on the CPU it has to be one that can be pickled.
         lr: (B, 3, H, W), on the network's device.
-        form: how it runs.
+        run_format: how it runs.
         options: keyword arguments of its forward.
 
     Returns:
@@ -39,31 +39,30 @@ def peak_memory(net: nn.Module, lr: Tensor, *, form: Format, options: dict[str, 
     """
     options = options or {}
     if lr.device.type == "cuda":
-        return _on_cuda(net, lr, form, options)
+        return _on_cuda(net, lr, run_format, options)
     if lr.device.type != "cpu" or not (_STATUS.exists() and _CLEAR.exists()):
         return None
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "job.pt"
         try:
-            torch.save((net, lr, form, options, torch.get_num_threads()), path)
+            torch.save((net, lr, run_format, options, torch.get_num_threads()), path)
         except (pickle.PicklingError, AttributeError, TypeError, RuntimeError) as error:
-            raise MGAError(f"{type(net).__name__} cannot be handed to another process ({error})") from error
+            raise MGAError(f"{type(net).__name__} cannot be handed to another process ({one_line(error)})") from error
         return _in_another_process(path)
 
 
-def _on_cuda(net: nn.Module, lr: Tensor, form: Format, options: dict[str, Any]) -> int:
+def _on_cuda(net: nn.Module, lr: Tensor, run_format: Format, options: dict[str, Any]) -> int:
     held = torch.cuda.memory_allocated(lr.device)
     torch.cuda.reset_peak_memory_stats(lr.device)
-    _run(net, lr, form, options)
+    _run(net, lr, run_format, options)
     return torch.cuda.max_memory_allocated(lr.device) - held
 
 
 def _in_another_process(job: Path) -> int:
     command = [sys.executable, "-c", f"from {__name__} import run_job; run_job({str(job)!r})"]
-    paths = os.pathsep.join(path for path in sys.path if path)
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": paths}
-    )  # what can be imported here can be imported there
+    paths = os.pathsep.join(path for path in sys.path if path)  # what can be imported here can be imported there
+    environment = {**os.environ, "PYTHONPATH": paths}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
         raise MGAError(f"the memory could not be measured in another process: {reason}")
@@ -72,19 +71,19 @@ def _in_another_process(job: Path) -> int:
 
 def run_job(job: str) -> None:
     """What the other process does: load, let the libraries load, forget the highest so far, run, print bytes."""
-    net, lr, form, options, threads = torch.load(job, weights_only=False)  # written a moment ago by `peak_memory`
+    net, lr, run_format, options, threads = torch.load(job, weights_only=False)  # written a moment ago by `peak_memory`
     torch.set_num_threads(threads)
     small = nn.Conv2d(3, 16, 3)
-    _run(small, torch.rand(1, 3, 16, 16), form, {})
+    _run(small, torch.rand(1, 3, 16, 16), run_format, {})
     _CLEAR.write_text("5")  # VmHWM starts again; getrusage's figure would begin with that of the parent process
     held = _status("VmRSS")
-    _run(net, lr, form, options)
+    _run(net, lr, run_format, options)
     print(_status("VmHWM") - held)
 
 
-def _run(net: nn.Module, lr: Tensor, form: Format, options: dict[str, Any]) -> None:
-    with evaluating(net), form.autocast(lr):
-        net(form.lay(lr), **options)
+def _run(net: nn.Module, lr: Tensor, run_format: Format, options: dict[str, Any]) -> None:
+    with evaluating(net), run_format.autocast(lr):
+        net(run_format.lay(lr), **options)
 
 
 def _status(name: str) -> int:

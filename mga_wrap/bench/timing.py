@@ -20,7 +20,6 @@ PARTS = ("base", "mask", "select", "refine", "paste")
 Track = Callable[[Sequence[int]], Iterable[int]]
 """Hands the rounds on one by one, and may show how many there are, as `rich.progress.track` does."""
 
-
 Clock = Literal["wall", "processor"]
 """What a second is: one on the wall, or one of this process's work, which other processes do not lengthen."""
 
@@ -58,7 +57,7 @@ class Timing:
 
     def over(self, other: Timing) -> float:
         """The median over the rounds of these seconds over the other's, measured in the same call."""
-        return statistics.median(mine / theirs for mine, theirs in zip(self.rounds, other.rounds, strict=True))
+        return statistics.median(own / others for own, others in zip(self.rounds, other.rounds, strict=True))
 
 
 def time_in_turn(
@@ -80,19 +79,19 @@ def time_in_turn(
         clock: see `Clock`.
         track: see `Track`.
     """
-    now = _clock(device, clock)
-    whole: dict[str, list[float]] = {name: [] for name in calls}
+    now = _reader_of(device, clock)
+    totals: dict[str, list[float]] = {name: [] for name in calls}
     parts: dict[str, dict[str, list[float]]] = {name: {} for name in calls}
     for number in track(range(warmup + repeats)):
         for name, call in calls.items():
             seconds, by_part = _timed(call, now)
             if number < warmup:
                 continue
-            whole[name].append(seconds)
+            totals[name].append(seconds)
             for part, value in by_part.items():
                 parts[name].setdefault(part, []).append(value)
     return {
-        name: Timing(tuple(whole[name]), {part: tuple(values) for part, values in parts[name].items()})
+        name: Timing(tuple(totals[name]), {part: tuple(values) for part, values in parts[name].items()})
         for name in calls
     }
 
@@ -134,16 +133,16 @@ def _marked(net: MGANet | None, now: Callable[[], float]) -> Iterator[list[tuple
         yield marks
 
 
-def _clock(device: torch.device, clock: Clock) -> Callable[[], float]:
+def _reader_of(device: torch.device, clock: Clock) -> Callable[[], float]:
     """What tells the seconds, when the device has done all that it was given."""
-    tell = time.process_time if clock == "processor" else time.perf_counter
+    read = time.process_time if clock == "processor" else time.perf_counter
 
     def now() -> float:
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         elif device.type == "mps":
             torch.mps.synchronize()
-        return tell()
+        return read()
 
     return now
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
-from rich.console import Console
 
 from mga_wrap.cli.app import app
 from mga_wrap.cli.shared import DTYPE_HELP, Device, progress_bar, told
@@ -42,12 +41,14 @@ def bench(
         typer.Option(help="Share of refined patches. May be given several times.", show_default="0.1, 0.25, 0.5"),
     ] = None,
     dtype: Annotated[str | None, typer.Option(help=DTYPE_HELP, show_default="the fastest")] = None,
-    threads: Annotated[int | None, typer.Option(help="Of torch and its peers.", show_default="torch's own")] = None,
+    threads: Annotated[
+        int | None, typer.Option(help="Of torch and the other engines.", show_default="torch's own")
+    ] = None,
     repeats: Annotated[int, typer.Option(help="Rounds that count, after one that does not.")] = 5,
     clock: Annotated[
         str, typer.Option(help="wall, or processor on a busy machine: this process's own seconds, for --threads 1.")
     ] = "wall",
-    peers: Annotated[
+    engines: Annotated[
         bool, typer.Option(help="Also run the original in onnxruntime and OpenVINO, if installed.")
     ] = True,
     memory: Annotated[bool, typer.Option(help="Also measure memory, in a process for each row.")] = True,
@@ -58,7 +59,7 @@ def bench(
 ) -> None:
     """Time the accelerated network against the original: as it runs, and in the best memory format and dtype."""
     with told():
-        from mga_wrap.bench import report as report
+        from mga_wrap.bench import report
         from mga_wrap.bench.benchmark import SHARES
         from mga_wrap.bench.benchmark import bench as measure
         from mga_wrap.infer.engine import check_dtype
@@ -78,13 +79,11 @@ def bench(
                 threads=threads,
                 repeats=repeats,
                 clock=cast("Clock", clock),
-                peers=peers,
+                engines=engines,
                 memory=memory,
                 track=lambda rounds: progress.track(rounds, description="measuring"),
             )
-        for table in report.tables(result):
-            Console().print(table)
-        print("\n".join(report.verdict(result)))
+        print(result)
         writers = ((csv, report.csv_text), (json, report.json_text), (markdown, report.markdown))
         for path, text in writers:
             if path is not None:

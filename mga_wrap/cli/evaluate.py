@@ -25,9 +25,9 @@ from mga_wrap.cli.shared import K_HELP, Device, ModelName, find_network, told
 from mga_wrap.config import parse_k
 
 if TYPE_CHECKING:
-    from mga_wrap.measure.evaluate import Row
+    from mga_wrap.measure.rows import Row
     from mga_wrap.measure.settings import Setting
-    from mga_wrap.nets.mga import Amount, MGANet
+    from mga_wrap.nets.mga import MGANet
     from mga_wrap.pictures.pairs import Pair
 
 
@@ -62,8 +62,9 @@ def evaluate_folder(
 
         from mga_wrap.figures.curves import check_plot
         from mga_wrap.infer.networks import embedded
-        from mga_wrap.measure.evaluate import Evaluation, Row
+        from mga_wrap.measure.evaluation import Evaluation
         from mga_wrap.measure.partial import Partial, identity_of
+        from mga_wrap.measure.rows import Row
         from mga_wrap.pictures.pairs import check_crop, find_pairs, read_pair
 
         for path in plot or []:
@@ -96,19 +97,23 @@ def evaluate_folder(
 
 
 def _settings(net: MGANet, ks: list[str], ps: list[int], *, variants: bool) -> list[Setting]:
-    from mga_wrap.measure.settings import ORIGINAL, settings_of
-    from mga_wrap.measure.settings import variants as every
+    from mga_wrap.measure.settings import Setting, variant_settings, with_patch_sides
 
-    amounts: list[Amount] = []
-    for text in ks:
-        amounts.append(text if text == ORIGINAL else parse_k(text))
-    return settings_of(net, amounts + (every(net) if variants else []) or [net.k], ps=ps)
+    settings = [_setting(text) for text in ks] + (variant_settings(net) if variants else [])
+    return with_patch_sides(net, settings or [Setting(net.k)], ps=ps)
+
+
+def _setting(text: str) -> Setting:
+    """A k, or "original", which is no k but is asked for beside them."""
+    from mga_wrap.measure.settings import ORIGINAL, Setting
+
+    return Setting(original=True) if text == ORIGINAL else Setting(parse_k(text))
 
 
 def _report(rows: list[Row], outputs: Outputs, *, net: MGANet, header: dict[str, Any]) -> None:
-    from mga_wrap.figures.curves import plot
-    from mga_wrap.measure.eval_tables import mean_grid, quality_grid, record
-    from mga_wrap.measure.evaluate import means
+    from mga_wrap.figures.curves import plot_curves
+    from mga_wrap.measure.eval_tables import mean_grid, quality_grid
+    from mga_wrap.measure.rows import means, record
 
     title = f"{header['data']} x{header['scale']}, {Path(header['model']).name}"
     averages = means(rows)
@@ -119,4 +124,4 @@ def _report(rows: list[Row], outputs: Outputs, *, net: MGANet, header: dict[str,
     document = {**header, "rows": [record(row) for row in rows], "means": [record(row) for row in averages]}
     outputs.write(flat, document=document, grids=grids)
     for path in outputs.plots:
-        plot(rows, path, title=title)
+        plot_curves(rows, path, title=title)

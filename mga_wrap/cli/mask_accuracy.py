@@ -36,21 +36,16 @@ def mask_accuracy(
     """Compare the predicted error mask with the true one: how many of the top k patches are the same (Table 1)."""
     with told():
         from mga_wrap.infer.networks import embedded
-        from mga_wrap.measure.mask_tables import (
-            PAPER_KS,
-            MaskRow,
-            mask_grid,
-            mask_means,
-            mask_rows,
-            read_table_1,
-        )
+        from mga_wrap.measure.mask_rows import MaskRow, mask_means, mask_rows
+        from mga_wrap.measure.mask_tables import mask_grid
         from mga_wrap.measure.partial import Partial, identity_of
+        from mga_wrap.paper import table_1
         from mga_wrap.pictures.pairs import check_crop, find_pairs, read_pair
 
-        ks = k or list(PAPER_KS)
+        ks = k or list(table_1.KS)
         if min(ks) < 1:
             raise ArgumentError(f"got k={min(ks)}; expected a number of patches, 1 or more")
-        beside = None if paper is None else read_table_1(paper)
+        beside = None if paper is None else table_1.read_table_1(paper)
         net = find_network(model, scale, device)
         multiple = check_crop(crop, scale=scale, paired=lr is not None)
         pairs = find_pairs(data, lr=lr, scale=scale)

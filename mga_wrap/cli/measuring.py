@@ -49,7 +49,7 @@ class Outputs:
 
     def write(self, rows: Sequence[Record], *, document: Mapping[str, Any], grids: Sequence[Grid]) -> None:
         """Print the tables and write the files."""
-        from mga_wrap.measure.grid import write_csv, write_json, write_markdown
+        from mga_wrap.measure.write import write_csv, write_json, write_markdown
 
         console = Console()
         for grid in grids:

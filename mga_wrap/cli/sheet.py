@@ -47,8 +47,8 @@ def sheet(
 ) -> None:
     """Draw a figure for each picture: the mask, the refined patches, and crops with PSNR and SSIM."""
     with told():
-        from mga_wrap.figures.figure import figure
-        from mga_wrap.figures.page import as_html, write_html
+        from mga_wrap.figures.page import figure_html, write_page
+        from mga_wrap.figures.sheet_figure import sheet_figure
         from mga_wrap.infer.networks import embedded
         from mga_wrap.pictures.pairs import check_crop, find_pairs, read_pair
 
@@ -65,16 +65,16 @@ def sheet(
 
         def draw(pair: Pair) -> None:
             low, high = read_pair(pair, scale=scale, crop=multiple)
-            drawn = figure(net, low, high, name=pair.hr.stem, k=amount).draw()
+            drawn = sheet_figure(net, low, high, name=pair.hr.stem, k=amount).draw()
             if page:
-                figures.append(as_html(pair.hr.stem, drawn))
+                figures.append(figure_html(pair.hr.stem, drawn))
             else:
                 _write(drawn, out / f"{pair.hr.stem}_sheet.png")
 
         failures = each_picture(pairs, draw, doing="drawing")
         if figures:
             title = f"{data.resolve().name} x{scale}, {Path(model or embedded(scale)).name}"
-            write_html(figures, out, title=title, notes=_NOTES)
+            write_page(figures, out, title=title, notes=_NOTES)
             print(out)
     if failures:
         raise typer.Exit(1)

@@ -18,14 +18,17 @@ def tables(
 ) -> None:
     """Compare the MACs and parameters that the paper prints with those of the networks here."""
     with told():
-        from mga_wrap.paper.costs import paper_cost
-        from mga_wrap.paper.tables import compare, needed, render
+        from mga_wrap.paper.compare import compare
+        from mga_wrap.paper.counted import paper_cost
+        from mga_wrap.paper.printed import networks_of, read_tables
+        from mga_wrap.paper.render import render
 
+        rows = read_tables(folder)
         with progress_bar() as progress:
-            for network, scale in progress.track(needed(folder), description="counting"):
+            for network, scale in progress.track(networks_of(rows), description="counting"):
                 paper_cost(network, scale)
-        lines = compare(folder)
-        for part in render(lines):
+        figures = compare(rows)
+        for part in render(figures):
             Console().print(part, highlight=False, soft_wrap=isinstance(part, str))
-    if not all(line.agrees or line.reason for line in lines):
+    if not all(figure.agrees or figure.reason for figure in figures):
         raise typer.Exit(1)

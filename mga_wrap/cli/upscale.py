@@ -27,8 +27,9 @@ from mga_wrap.config import parse_k
 from mga_wrap.errors import ArgumentError, ImageError, MGAError
 
 if TYPE_CHECKING:
+    from mga_wrap.config import Amount
     from mga_wrap.infer.engine import DType
-    from mga_wrap.nets.mga import Amount, MGANet
+from mga_wrap.nets.mga import MGANet
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mga_wrap.errors import ArgumentError, MGAError
-from mga_wrap.measure.evaluate import Row, means
-from mga_wrap.measure.settings import label
+from mga_wrap.measure.rows import Row, means
 from mga_wrap.pictures.files import open_whole
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ def check_plot(path: Path) -> None:
         raise MGAError("a plot needs matplotlib, which is not installed; pip install 'mga-wrap[plots]'")
 
 
-def plot(rows: Sequence[Row], path: Path, *, title: str) -> None:
+def plot_curves(rows: Sequence[Row], path: Path, *, title: str) -> None:
     """Draw mean PSNR-Y against mean MACs, and against mean seconds where they were measured.
 
     The k of one p are a curve, all patches its end; variants B, D and the original are marks of their own.
@@ -90,7 +89,7 @@ def _draw(axes: Axes, averages: Sequence[Row], *, cost: str) -> None:
         axes.plot(*zip(*points, strict=True), "-o", color=colour, markersize=3.5, linewidth=1.3, label=name)
         where, side = ((-3, 3), "right") if of_p is highest else ((2, -8), "left")
         for row, point in zip(of_p, points, strict=True):
-            text = label(row.k, None).removeprefix("k = ")
+            text = str(row.k)
             axes.annotate(text, point, where, textcoords="offset points", ha=side, fontsize=6.5, color=colour)
     for row in averages:
         if row.variant in _MARKS:

@@ -37,8 +37,8 @@ img {{ width: 100%; height: auto; border: 1px solid #e4e4e4; }}
 """
 
 
-def write_html(figures: Sequence[str], path: Path, *, title: str, notes: str) -> None:
-    """Write a page of figures from `as_html`.
+def write_page(figures: Sequence[str], path: Path, *, title: str, notes: str) -> None:
+    """Write a page of figures from `figure_html`.
 
     Raises:
         ImageError: the file cannot be written.
@@ -48,7 +48,7 @@ def write_html(figures: Sequence[str], path: Path, *, title: str, notes: str) ->
         handle.write(page.encode())
 
 
-def as_html(name: str, image: np.ndarray) -> str:
+def figure_html(name: str, image: np.ndarray) -> str:
     """A figure, (H, W, 3) uint8, as a piece of HTML that holds its picture."""
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, format="PNG", optimize=True)

@@ -10,9 +10,10 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from mga_wrap.config import Amount
 from mga_wrap.infer.engine import DType, run, run_traced
 from mga_wrap.infer.networks import Model, network_for
-from mga_wrap.nets.mga import Amount, MGANet, MGATrace
+from mga_wrap.nets.mga import MGANet, MGATrace
 from mga_wrap.pictures.arrays import array_from, batch_from, check_image
 from mga_wrap.pictures.bicubic import resize_bicubic
 from mga_wrap.pictures.files import Picture, from_pil, to_pil

@@ -25,7 +25,7 @@ class Cost:
     """Multiply-accumulates of convolutions and matrix products, see `count_macs`."""
     macs_paper: int
     """By the rule behind the paper's FLOPs, applied to the layers that there are. The paper's own tables count less for
-    mask prediction than its module costs, see `mga_wrap.paper.costs.mask_macs`."""
+    mask prediction than its module costs, see `mga_wrap.paper.cost_model.mask_macs`."""
     activations: int
     """Values that convolutions put out, see `count_activations`."""
 

@@ -1,20 +1,15 @@
-"""Tables that people read: on the terminal, as Markdown, CSV and JSON."""
+"""A table of texts that people read: on the terminal, as plain text and as Markdown."""
 
 from __future__ import annotations
 
-import csv
 import io
-import json
-import math
-from collections.abc import Iterable, Mapping, Sequence
+import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
-
-from mga_wrap.pictures.files import open_whole
 
 
 @dataclass(frozen=True)
@@ -35,31 +30,47 @@ class Grid:
         The first column is flush left and stands in each; the others are numbers.
         """
         parts = self._parts(width)
-        tables = [self._table(columns, first=part == 0) for part, columns in enumerate(parts)]
+        tables = [self._table(columns, width, first=part == 0) for part, columns in enumerate(parts)]
         if self.notes:
             tables[-1].caption, tables[-1].caption_justify = escape("\n".join(self.notes)), "left"
         return tables
 
+    def as_text(self, width: int = 80) -> str:
+        """What `for_terminal` shows, as plain text of this width, whatever the terminal is."""
+        text = io.StringIO()
+        console = Console(file=text, width=width, force_terminal=False, force_jupyter=False)
+        console.print(*self.for_terminal(width), sep="\n")
+        return "\n".join(line.rstrip() for line in text.getvalue().rstrip().splitlines())
+
     def _parts(self, width: int) -> list[list[int]]:
-        """The numbers of the columns of each table."""
-        cells = [[line[number] for line in self.lines] for number in range(len(self.columns))]
-        sides = [
-            3 + max(len(text) for text in (*column, *heading.split(), ""))
-            for column, heading in zip(cells, self.columns, strict=True)
-        ]
+        """The numbers of the columns of each table, the first one left out."""
         parts: list[list[int]] = [[]]
-        for number in range(1, len(sides)):
-            taken = 1 + sides[0] + sum(sides[column] for column in parts[-1])
-            if parts[-1] and taken + sides[number] > width:
+        for number in range(1, len(self.columns)):
+            if parts[-1] and self._width([0, *parts[-1], number], wrapped=True) > width:
                 parts.append([])
             parts[-1].append(number)
         return parts
 
-    def _table(self, columns: Sequence[int], *, first: bool) -> Table:
-        table = Table(title=escape(self.title) if first else None)
-        table.add_column(escape(self.columns[0]), no_wrap=True)
-        for number in columns:
-            table.add_column(escape(self.columns[number]), justify="right", overflow="fold")
+    def _width(self, columns: Sequence[int], *, wrapped: bool) -> int:
+        """Of a table with these columns, borders included; with headings in one line or wrapped between words."""
+        return 1 + sum(3 + self._column_width(number, wrapped=wrapped) for number in columns)
+
+    def _column_width(self, number: int, *, wrapped: bool) -> int:
+        heading = self.columns[number]
+        words = heading.split() if wrapped else [heading]
+        return max(len(text) for text in ("", *words, *(line[number] for line in self.lines)))
+
+    def _table(self, columns: Sequence[int], width: int, *, first: bool) -> Table:
+        # Rich would make room by folding figures too; here only headings are, between their words.
+        wrapped = self._width([0, *columns], wrapped=False) > width
+        table = Table(title=escape(self.title) if first else None, title_justify="left")
+        for number in (0, *columns):
+            heading = self.columns[number]
+            if wrapped:
+                heading = textwrap.fill(heading, self._column_width(number, wrapped=True) or 1)
+            table.add_column(
+                escape(heading), justify="right" if number else "left", overflow="fold", no_wrap=number == 0
+            )
         for number, line in enumerate(self.lines):
             if self.last and number == len(self.lines) - self.last:
                 table.add_section()
@@ -74,37 +85,6 @@ class Grid:
         return "\n\n".join(parts) + "\n"
 
 
-def write_markdown(grids: Iterable[Grid], path: Path) -> None:
-    """All tables into one file, which appears when it is complete.
-
-    Raises:
-        ImageError: it cannot be written.
-    """
-    _write("\n".join(grid.as_markdown() for grid in grids), path)
-
-
-def write_csv(records: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """A line for each record, columns as in the first; None is empty, numbers have six digits after the point.
-
-    Raises:
-        ImageError: it cannot be written.
-    """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(records[0].keys())
-    writer.writerows([_plain(name, value) for name, value in record.items()] for record in records)
-    _write(text.getvalue(), path)
-
-
-def write_json(document: Mapping[str, Any], path: Path) -> None:
-    """One JSON object; an infinite PSNR becomes the string "inf", which JSON has no number for.
-
-    Raises:
-        ImageError: it cannot be written.
-    """
-    _write(json.dumps(_finite(document), indent=2) + "\n", path)
-
-
 def number(value: float | None, digits: int) -> str:
     """A number for a table; nothing where there is none."""
     return "" if value is None else f"{value:,.{digits}f}"
@@ -112,22 +92,3 @@ def number(value: float | None, digits: int) -> str:
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|")
-
-
-def _plain(name: str, value: Any) -> Any:
-    if isinstance(value, float) and name not in ("k", "macs", "macs_paper"):
-        return f"{value:.6f}"
-    return f"{value:.0f}" if isinstance(value, float) and name != "k" else value
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _finite(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(one) for one in value]
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _write(text: str, path: Path) -> None:
-    with open_whole(path) as handle:
-        handle.write(text.encode())

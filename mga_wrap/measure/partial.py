@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from mga_wrap.errors import ImageError
+from mga_wrap.errors import ImageError, one_line
 from mga_wrap.files import whole_file
 from mga_wrap.nets.mga import MGANet
 
@@ -92,20 +92,22 @@ def _lines(path: Path) -> list[Any]:
 
 def _begin(path: Path, records: list[Any]) -> None:
     """Write the file anew; a kill meanwhile leaves the old one."""
-    with _told(path), whole_file(path) as part:
+    with _named_write_errors(path), whole_file(path) as part:
         part.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
 
 
 def _append(path: Path, record: Any) -> None:
-    with _told(path), path.open("a", encoding="utf-8") as handle:
+    with _named_write_errors(path), path.open("a", encoding="utf-8") as handle:
         handle.write(json.dumps(record) + "\n")
         handle.flush()
         os.fsync(handle.fileno())
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _named_write_errors(path: Path) -> Iterator[None]:
+    """An error of the system becomes ours, with the path and what to do."""
     try:
         yield
     except OSError as error:
-        raise ImageError(f"cannot write {path}: {error.strerror}; choose another folder for the output") from error
+        what = error.strerror or one_line(error)
+        raise ImageError(f"cannot write {path}: {what}; choose another folder for the output") from error

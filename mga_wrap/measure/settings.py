@@ -1,85 +1,93 @@
-"""The ways in which one network is run for a table: how much is refined, in patches of which side."""
+"""The ways in which one network is run for a table: how much is refined, in patches of which side; or the original."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from mga_wrap.config import Amount, check_k
+from mga_wrap.config import Amount
+from mga_wrap.cut.original import original_of
 from mga_wrap.errors import ArgumentError
 from mga_wrap.nets.mga import MGANet
 
 ORIGINAL = "original"
-"""As a k: the network that was accelerated, without coarse tail, mask and patches."""
-_VARIANTS = {0: "B", "dense": "D", "all": "A", ORIGINAL: ORIGINAL}
+"""How tables, files and the command line name the network that was accelerated."""
+_VARIANTS = {0: "B", "dense": "D", "all": "A"}
 
 
 @dataclass(frozen=True)
 class Setting:
     """One column of a table."""
 
-    k: Amount | None
-    """As `MGANet.forward` takes it, or `ORIGINAL`; None for a network that has no k."""
+    k: Amount | None = None
+    """As `MGANet.forward` takes it; None for a network that has no k, and for the original."""
     p: int | None = None
     """Patch side in pixels of the feature; None is the network's own."""
+    original: bool = False
+    """The network that was accelerated, without coarse tail, mask and patches; then there is no k and no p."""
+
+    def __post_init__(self) -> None:
+        if self.original and (self.k is not None or self.p is not None):
+            raise ArgumentError(f"got k={self.k!r} and p={self.p!r} for the original, which has neither; leave out")
 
     @property
     def variant(self) -> str:
         """The paper's letter: B coarse only, D dense, A every patch, M a choice; or "original", or nothing."""
-        return variant_of(self.k)
+        if self.original:
+            return ORIGINAL
+        if self.k is None:
+            return ""
+        return "M" if isinstance(self.k, float) else _VARIANTS.get(self.k, "M")
+
+    @property
+    def label(self) -> str:
+        """A column's heading: "k = 240", with p where it is not the network's own."""
+        if self.original:
+            return ORIGINAL
+        return f"k = {self.k}" + ("" if self.p is None else f", p = {self.p}")
+
+    @property
+    def key(self) -> str:
+        """Tells k=1, which is one patch, from k=1.0, which is all of them, though the two numbers are equal."""
+        return repr(self)
+
+    @property
+    def chooses_patches(self) -> bool:
+        """Whether the side of the patches matters."""
+        return not self.original and self.k not in (0, "dense")
 
 
-def variant_of(k: Amount | None) -> str:
-    """The paper's letter for a k, see `Setting.variant`."""
-    if k is None:
-        return ""
-    return "M" if isinstance(k, float) else _VARIANTS.get(k, "M")
-
-
-def label(k: Amount | None, p: int | None) -> str:
-    """A column's heading: "k = 240", with p where it is not the network's own."""
-    if k == ORIGINAL:
-        return ORIGINAL
-    return f"k = {k}" + ("" if p is None else f", p = {p}")
-
-
-def settings_of(net: MGANet, ks: Sequence[Amount], *, ps: Sequence[int] = ()) -> list[Setting]:
-    """Every k at every p. What refines no chosen patches is the same at every p and comes once.
+def with_patch_sides(net: MGANet, settings: Sequence[Setting], *, ps: Sequence[int] = ()) -> list[Setting]:
+    """Every setting at every p. What refines no chosen patches is the same at every p and comes once.
 
     A number of patches is meant at the network's own p, and scaled so that k * p² stays: the same area is refined
     (Table 10). A share stays a share.
 
     Raises:
-        ArgumentError: a k or p that cannot be.
+        ArgumentError: a p that cannot be.
     """
     for p in ps:
         if p < 1:
             raise ArgumentError(f"got p={p}; expected a patch side of at least 1 pixel")
-    settings: list[Setting] = []
-    for k in ks:
-        if k in (0, "dense", ORIGINAL) or not ps:
-            settings.append(Setting(k))
+    found: list[Setting] = []
+    for setting in settings:
+        if ps and setting.chooses_patches:
+            found += [Setting(_of_same_area(setting.k, own_p=net.p, p=p), p) for p in ps]
         else:
-            settings += [Setting(_of_one_area(k, net.p, p), p) for p in ps]
-    return list({repr(setting): setting for setting in settings}.values())  # 1 and 1.0 are not the same k
+            found.append(setting)
+    return list({setting.key: setting for setting in found}.values())
 
 
-def variants(net: MGANet) -> list[Amount]:
-    """A k for each of the paper's variants B, M, A, D, and the original where the network holds it."""
-    from mga_wrap.cut.original import original_of
-
+def variant_settings(net: MGANet) -> list[Setting]:
+    """A setting for each of the paper's variants B, M, A, D, and the original where the network holds it."""
     own: list[Amount] = [] if net.k in (0, "all", "dense") else [net.k]
-    found: list[Amount] = [0, *own, "all", "dense"]
+    ks: list[Amount] = [0, *own, "all", "dense"]
+    settings = [Setting(k) for k in ks]
     try:
         original_of(net)
     except ArgumentError:
-        return found
-    return [*found, ORIGINAL]
-
-
-def check_setting(k: Amount) -> Amount:
-    """`check_k`, for the original too."""
-    return k if k == ORIGINAL else check_k(k)
+        return settings
+    return [*settings, Setting(original=True)]
 
 
 def with_patch(net: MGANet, p: int | None) -> MGANet:
@@ -89,5 +97,5 @@ def with_patch(net: MGANet, p: int | None) -> MGANet:
     return net.with_cut(config=replace(net.config, p=p))
 
 
-def _of_one_area(k: Amount, own: int, p: int) -> Amount:
-    return max(1, round(k * own**2 / p**2)) if isinstance(k, int) else k
+def _of_same_area(k: Amount | None, *, own_p: int, p: int) -> Amount | None:
+    return max(1, round(k * own_p**2 / p**2)) if isinstance(k, int) else k

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mga_wrap.measure.mask import error_mask, luma, patch_side
+from mga_wrap.measure.error_mask import error_mask, luma, patch_side
 from mga_wrap.nets.mga import MGANet
 
 

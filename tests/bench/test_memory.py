@@ -20,7 +20,7 @@ linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /
 def test_it_is_what_the_image_needs() -> None:
     held = torch.ones(80, 2**20)  # 320 MiB here, which the other process must not count
     lr = torch.rand(1, 3, 256, 256)
-    taken = peak_memory(nn.Upsample(scale_factor=8), lr, form=PLAIN)
+    taken = peak_memory(nn.Upsample(scale_factor=8), lr, run_format=PLAIN)
     assert held.numel()
     assert taken is not None
     assert 48 <= taken / 2**20 <= 58  # 3 x 2048 x 2048 float32 are 48 MiB
@@ -36,8 +36,8 @@ def test_it_is_what_the_image_needs() -> None:
 )
 def test_a_network_that_fails_there_is_told(net: nn.Module, text: str) -> None:
     with pytest.raises(MGAError, match=text):
-        peak_memory(net, torch.rand(1, 3, 8, 8), form=PLAIN)
+        peak_memory(net, torch.rand(1, 3, 8, 8), run_format=PLAIN)
 
 
 def test_other_devices_are_not_measured() -> None:
-    assert peak_memory(nn.Identity(), torch.rand(1, 3, 8, 8, device="meta"), form=PLAIN) is None
+    assert peak_memory(nn.Identity(), torch.rand(1, 3, 8, 8, device="meta"), run_format=PLAIN) is None

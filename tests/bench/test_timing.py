@@ -22,7 +22,7 @@ CPU = torch.device("cpu")
 def ticking(monkeypatch: pytest.MonkeyPatch) -> None:
     """A clock that is one second further each time that it is looked at."""
     ticks = itertools.count()
-    monkeypatch.setattr(timing, "_clock", lambda *_: lambda: float(next(ticks)))
+    monkeypatch.setattr(timing, "_reader_of", lambda *_: lambda: float(next(ticks)))
 
 
 @pytest.fixture(scope="module")

@@ -23,8 +23,9 @@ from mga_wrap.api import accelerate
 from mga_wrap.backbones.registry import create_backbone
 from mga_wrap.cli import app
 from mga_wrap.counting import count_macs
-from mga_wrap.measure import evaluate as evaluation
-from mga_wrap.measure.mask import agreement, true_mask
+from mga_wrap.measure import evaluation
+from mga_wrap.measure.error_mask import agreement, true_mask
+from mga_wrap.measure.rows import Row
 from mga_wrap.pictures import resize_bicubic
 
 needs_matplotlib = pytest.mark.skipif(importlib.util.find_spec("matplotlib") is None, reason="matplotlib is missing")
@@ -121,7 +122,7 @@ def kill_after(pictures: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     measured: list[str] = []
     whole = evaluation.Evaluation.rows
 
-    def rows(self: evaluation.Evaluation, lr: object, hr: object, *, name: str) -> list[evaluation.Row]:
+    def rows(self: evaluation.Evaluation, lr: object, hr: object, *, name: str) -> list[Row]:
         if len(measured) == pictures:
             raise KeyboardInterrupt
         measured.append(name)
@@ -278,5 +279,5 @@ def test_a_sheet_goes_into_a_page_or_a_folder(saved: dict[str, Path], data: Path
 
 def test_a_network_that_is_not_ours_is_evaluated_in_python(data: Path) -> None:
     net = accelerate(build("LongSkip", 2), p=4).eval()
-    rows = evaluation.evaluate(net, sorted(data.iterdir()), scale=2, ks=["original", "dense"])
+    rows = evaluation.evaluate(net, sorted(data.iterdir()), scale=2, ks=["dense"], original=True)
     assert [row.psnr_y for row in rows[:3]] == [row.psnr_y for row in rows[3:]]

@@ -13,7 +13,7 @@ from toys.plain import build
 from toys.trainings import paper_net
 
 import mga_wrap as mga
-from mga_wrap.measure.mask import luma
+from mga_wrap.measure.error_mask import luma
 from mga_wrap.nets.mask import MaskPredictor
 from mga_wrap.pictures.metrics import LUMA
 from mga_wrap.train.losses import LOSSES, Outputs, sharpness, sharpness_loss

@@ -11,7 +11,7 @@ from toys.plain import build
 
 import mga_wrap as mga
 from mga_wrap.errors import ArgumentError
-from mga_wrap.measure.mask import Agreement, agreement, true_mask
+from mga_wrap.measure.error_mask import Agreement, agreement, true_mask
 from mga_wrap.pictures.metrics import LUMA
 
 

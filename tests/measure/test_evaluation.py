@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,7 +15,10 @@ from torch import Tensor, nn
 from mga_wrap.api import accelerate
 from mga_wrap.backbones.registry import create_backbone
 from mga_wrap.errors import ArgumentError, ImageError
-from mga_wrap.measure.evaluate import MEAN, Row, evaluate, means
+from mga_wrap.measure.evaluation import Evaluation, evaluate
+from mga_wrap.measure.rows import Row
+from mga_wrap.measure.settings import Setting
+from mga_wrap.pictures import Picture
 from mga_wrap.pictures.bicubic import resize_bicubic
 from mga_wrap.pictures.metrics import psnr, ssim
 
@@ -61,15 +65,59 @@ def test_crop_can_be_set(tmp_path: Path) -> None:
     assert net.sizes == [(1, 3, 17, 20)]
 
 
-def test_rows_come_by_k_and_means_keep_them_apart(tmp_path: Path) -> None:
+def test_rows_come_by_k(tmp_path: Path) -> None:
     net = accelerate(create_backbone("fsrcnn", scale=2), style="paper")
     files = save(tmp_path, (40, 40), (48, 32))
     rows = evaluate(net, files, scale=2, ks=[0, 1, 1.0])
     assert [(row.picture, row.k) for row in rows] == [(name, k) for k in (0, 1, 1.0) for name in ("0.png", "1.png")]
-    averages = means(rows)
-    assert [(row.picture, repr(row.k)) for row in averages] == [(MEAN, "0"), (MEAN, "1"), (MEAN, "1.0")]
-    assert averages[0].psnr_y == pytest.approx((rows[0].psnr_y + rows[1].psnr_y) / 2)
-    assert len({row.psnr_y for row in averages}) == 3
+    assert len({row.psnr_y for row in rows[::2]}) == 3  # 1 is one patch, 1.0 all of them
+
+
+def test_the_original_is_asked_for_beside_the_ks(tmp_path: Path) -> None:
+    """It is no k: k="original" is refused like any other word."""
+    files = save(tmp_path, (40, 40), (48, 32))
+    net = accelerate(create_backbone("fsrcnn", scale=2))
+    rows = evaluate(net, files, scale=2, ks=["dense"], original=True)
+    assert [(row.k, row.original, row.variant) for row in rows[1:3]] == [
+        ("dense", False, "D"),
+        (None, True, "original"),
+    ]
+    assert [row.psnr_y for row in rows[:2]] == [row.psnr_y for row in rows[2:]]
+    assert (rows[2].share, rows[0].share) == (None, 1.0)
+    assert rows[2].macs < rows[0].macs
+    with pytest.raises(ArgumentError, match="k='original'"):
+        evaluate(net, files, scale=2, ks=["original"])
+
+
+def test_only_an_accelerated_network_holds_an_original(tmp_path: Path) -> None:
+    with pytest.raises(ArgumentError, match="got Bicubic, which was not accelerated; measure it as it is"):
+        evaluate(Bicubic(2), save(tmp_path, (40, 40)), scale=2, ks=[], original=True)
+    paper = accelerate(create_backbone("fsrcnn", scale=2), style="paper")
+    with pytest.raises(ArgumentError, match="holds no original"):
+        Evaluation(paper, scale=2, settings=[Setting(original=True)])
+
+
+def test_rgb_and_seconds_are_measured_where_they_are_asked_for(tmp_path: Path) -> None:
+    (file,) = save(tmp_path, (40, 40))
+    net = Bicubic(2)
+    evaluation = Evaluation(net, scale=2, settings=[Setting()], rgb=True, repeats=2)
+    hr = smooth(40, 40)
+    (row,) = evaluation.rows(Picture(resize_bicubic(hr, Fraction(1, 2)).astype(np.float32) / 255), hr, name=file.name)
+    assert row.psnr_rgb is not None
+    assert row.ssim_rgb is not None
+    assert row.psnr_rgb < row.psnr_y
+    assert row.seconds is not None
+    assert row.seconds > 0
+    assert len(net.sizes) == 3  # the first warms up
+
+
+def test_the_example_of_its_docstring_is_true(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (file,) = save(tmp_path, (40, 48))
+    file.rename(tmp_path / "photo.png")
+    monkeypatch.chdir(tmp_path)
+    test = doctest.DocTestFinder().find(evaluate, "evaluate", globs={})[0]
+    assert test.examples
+    assert doctest.DocTestRunner().run(test).failed == 0
 
 
 def test_a_grey_picture_counts_as_three_equal_channels(tmp_path: Path) -> None:
