@@ -99,7 +99,7 @@ def test_only_an_accelerated_network_holds_an_original(tmp_path: Path) -> None:
 
 def test_rgb_and_seconds_are_measured_where_they_are_asked_for(tmp_path: Path) -> None:
     (file,) = save(tmp_path, (40, 40))
-    net = Bicubic(2)
+    net = Bicubic(2).eval()
     evaluation = Evaluation(net, scale=2, settings=[Setting()], rgb=True, repeats=2)
     hr = smooth(40, 40)
     (row,) = evaluation.rows(Picture(resize_bicubic(hr, Fraction(1, 2)).astype(np.float32) / 255), hr, name=file.name)
