@@ -12,7 +12,7 @@ import numpy as np
 from mga_wrap.errors import ArgumentError, nearest
 
 Amount = int | float | str
-"""How much to refine: patches an image (int), a share of them (float in (0, 1]), 0 or "base", "all" or "dense"."""
+"""How much to refine: patches (int), a share of them (float in (0, 1]), 0 or "base", "all", "dense" or "auto"."""
 Style = Literal["pretrained", "paper"]
 Halo = int | Literal["exact"]
 CoarseTail = Literal["copy", "light"] | int
@@ -23,11 +23,12 @@ PATCH: dict[str, tuple[int, int]] = {"pretrained": (16, 2), "paper": (4, 1)}
 DEEPEST = 64
 """Convolutions of a light tail: more are a mistake."""
 MASK_OPTIONS: dict[str, tuple[object, ...]] = {
+    "kind": ("statistics", "convolutions"),
     "dynamic": (True, False),
     "map_channels": (1, 2),
     "resolution": ("full", "patch"),
 }
-"""The options of `MaskPredictor`, and what each may be."""
+"""What predicts the error of each patch, the options of `MaskPredictor`, and what each may be."""
 
 
 _WHOLE = (int, np.integer)
@@ -53,7 +54,8 @@ class CutConfig:
     "auto" (half of them; in style "paper" three quarters)."""
     k: Amount = 0.25
     """How much is refined unless a call says otherwise: patches an image (int), a share of them (float in (0, 1]), 0 or
-    "base" (coarse only), "all" (every patch), "dense" (the Refine-Net once over the whole map)."""
+    "base" (coarse only), "all" (every patch), "dense" (the Refine-Net once over the whole map), "auto" (as many patches
+    as `max_loss` asks for; once the network is fitted)."""
     p: int = cast(int, None)  # None: by the style, see __post_init__
     """Patch side in pixels of the feature; 16, or 4 in style "paper"."""
     halo: Halo | None = None
@@ -69,7 +71,10 @@ class CutConfig:
     or trained. It has up to six convolutions before its last, for at most half of the MACs of the network's own tail;
     where not even one fits, a narrow one. A number: as many as that, whatever they cost."""
     mask: Mapping[str, Any] = field(default_factory=dict)
-    """Options of `MaskPredictor`: dynamic, map_channels, resolution."""
+    """What predicts the error of each patch: kind "statistics" (`ScorePredictor`, the default in style "pretrained") or
+    "convolutions" (`MaskPredictor`, the paper's, with its options dynamic, map_channels, resolution)."""
+    max_loss: float = 0.1
+    """What k="auto" may lose, in dB below the original, as a mean over the kind of images that were fitted on."""
 
     def __post_init__(self) -> None:
         set_ = object.__setattr__
@@ -82,7 +87,14 @@ class CutConfig:
         if self.halo is not None and self.halo != "exact":
             set_(self, "halo", _at_least("halo", self.halo, 0))
         set_(self, "coarse_tail", _check_tail(self.coarse_tail, self.style))
-        set_(self, "mask", _check_mask(self.mask))
+        set_(self, "mask", _check_mask(self.mask, self.style))
+        set_(self, "max_loss", check_max_loss(self.max_loss))
+
+    @property
+    def mask_kind(self) -> str:
+        """What predicts the errors, "statistics" or "convolutions"; by style and options where it is not given."""
+        chosen: str = self.mask.get("kind", "convolutions" if self.style == "paper" or self.mask else "statistics")
+        return chosen
 
     def as_json(self) -> dict[str, Any]:
         """The fields by name, to be written as JSON."""
@@ -153,7 +165,18 @@ def _check_tail(tail: object, style: Style) -> CoarseTail:
     raise ArgumentError(f"got coarse_tail={tail!r}; in style {style!r} expected {expected}")
 
 
-def _check_mask(mask: object) -> dict[str, Any]:
+def check_max_loss(max_loss: object) -> float:
+    """Return a loss in dB as a float.
+
+    Raises:
+        ArgumentError: it is no number above 0.
+    """
+    if isinstance(max_loss, bool) or not isinstance(max_loss, _REAL) or not 0 < max_loss < 100:
+        raise ArgumentError(f"got max_loss={max_loss!r}; expected dB, a number above 0 such as 0.1")
+    return float(max_loss)
+
+
+def _check_mask(mask: object, style: Style) -> dict[str, Any]:
     if mask is None:
         return {}
     if not isinstance(mask, Mapping):
@@ -164,6 +187,10 @@ def _check_mask(mask: object) -> dict[str, Any]:
         allowed = MASK_OPTIONS[option]
         if not any(type(value) is type(one) and value == one for one in allowed):
             raise ArgumentError(f"mask: got {option}={value!r}; expected {' or '.join(map(repr, allowed))}")
+    if mask.get("kind") == "statistics" and (style == "paper" or len(mask) > 1):
+        raise ArgumentError(
+            f"got mask={dict(mask)!r} in style {style!r}; expected kind 'statistics' alone, and in style 'pretrained'"
+        )
     return dict(mask)
 
 
@@ -173,18 +200,18 @@ def _at_least(name: str, value: object, least: int) -> int:
     return int(value)
 
 
-_EXPECTED_K = 'an int >= 0, a float in (0, 1], "base", "all" or "dense"'
+_EXPECTED_K = 'an int >= 0, a float in (0, 1], "base", "all", "dense" or "auto"'
 
 
 def check_k(k: object) -> Amount:
-    """Return k in one form: 0, a positive int, a float in (0, 1], "all" or "dense".
+    """Return k in one form: 0, a positive int, a float in (0, 1], "all", "dense" or "auto".
 
     Numbers of other libraries (``np.int64(3)``) are as good as Python's.
 
     Raises:
         ArgumentError: k is none of them.
     """
-    if isinstance(k, str) and k in ("base", "all", "dense"):
+    if isinstance(k, str) and k in ("base", "all", "dense", "auto"):
         return 0 if k == "base" else k
     if isinstance(k, str | bool) or not isinstance(k, _REAL):
         raise ArgumentError(f"got k={_short(k)}; expected {_EXPECTED_K}")
@@ -203,7 +230,7 @@ def parse_k(text: str) -> Amount:
     """What a k on a command line means: 100 is a number of patches, 1.0 a share of them.
 
     Raises:
-        ArgumentError: text is neither a number that k may be, nor base, all or dense.
+        ArgumentError: text is neither a number that k may be, nor base, all, dense or auto.
     """
     if re.fullmatch(r"[+-]?\d{1,18}", text):
         return check_k(int(text))

@@ -91,6 +91,7 @@ def _cut_of_format_1(config: dict[str, Any]) -> dict[str, Any]:
     cut = {name: config[name] for name in (*FORMAT_1, "mask") if name in config}
     if cut["style"] == "continue":
         cut["style"] = "pretrained"
+    cut.setdefault("mask", {"kind": "convolutions"})
     return cut
 
 

@@ -22,6 +22,7 @@ from mga_wrap.graph.chain import Chain
 from mga_wrap.graph.trace import fact
 from mga_wrap.nets.mask import MaskPredictor
 from mga_wrap.nets.mga import Geometry, MGANet
+from mga_wrap.nets.score import ScorePredictor
 
 BASE_SHARE = {"pretrained": 0.5, "paper": 0.75}
 """Share of the blocks that split_at="auto" leaves to the Base-Net."""
@@ -46,7 +47,7 @@ def build(model: nn.Module, chain: Chain, config: CutConfig, *, backbone: dict[s
     count = blocks_in_base(chain, config)
     with _new_layers_start_alike(), _failing_as_cut_error(chain, count):
         split, halo = _split(model, chain, count, config)
-        mask = MaskPredictor(_channels(split, chain), **config.mask).to(chain.example)  # its dtype, device
+        mask = _mask(_channels(split, chain), chain, split, config).to(chain.example)  # its dtype, device
     batch, channels, height, width = chain.example.shape
     macs = sum(fact(node).macs for node in chain.traced.graph.nodes if node.op != "output")
     geometry = Geometry(
@@ -103,6 +104,12 @@ def _split(model: nn.Module, chain: Chain, count: int, config: CutConfig) -> tup
         depth = None if config.coarse_tail == "light" else config.coarse_tail
         light = tail_of(chain, count, crosses, depth=depth).to(chain.example)
     return split_pretrained(chain, count, crosses, halo=halo, light=light), halo
+
+
+def _mask(channels: int, chain: Chain, split: Split, config: CutConfig) -> MaskPredictor | ScorePredictor:
+    if config.mask_kind == "statistics":
+        return ScorePredictor(channels, scale=chain.scale, zoom=split.zoom)
+    return MaskPredictor(channels, **{name: value for name, value in config.mask.items() if name != "kind"})
 
 
 def _channels(split: Split, chain: Chain) -> int:

@@ -61,11 +61,13 @@ class MaskPredictor(nn.Module):
             self.kernel.bias.zero_()
             self.kernel.bias[KERNEL**2 // 2] = 1.0
 
-    def forward(self, feature: Tensor, *, p: int) -> Tensor:
+    def forward(self, feature: Tensor, lr: Tensor | None = None, coarse: Tensor | None = None, *, p: int) -> Tensor:
         """Score each patch.
 
         Args:
             feature: (B, C, H, W), the coarse feature.
+            lr: not used; see `ScorePredictor`.
+            coarse: not used.
             p: patch side in feature pixels; the weights are the same for every p.
 
         Returns:
@@ -88,15 +90,28 @@ class MaskPredictor(nn.Module):
         return (weights * neighbours).sum(dim=1, keepdim=True)  # (B, 1, gh, gw)
 
 
-def average(x: Tensor, *, p: int) -> Tensor:
-    """Mean over each p x p patch, (B, C, H, W) -> (B, C, gh, gw); one cut by the border averages over what it has."""
+def average(x: Tensor, *, p: int, grid: tuple[int, int] | None = None) -> Tensor:
+    """Mean over each p x p patch; one cut by the border averages over what it has.
+
+    Args:
+        x: (B, C, H, W).
+        p: patch side in pixels of x.
+        grid: (gh, gw), where it is larger than x is; patches without a pixel are 0.
+
+    Returns:
+        (B, C, gh, gw).
+    """
     height, width = x.shape[-2:]
-    gh, gw = grid_size(height, width, p)
-    padded = F.pad(x, [0, p - 1, 0, p - 1])  # avg_pool2d leaves out what fills no patch
+    if grid is None:
+        gh, gw = grid_size(height, width, p)
+        padded = F.pad(x, [0, p - 1, 0, p - 1])  # avg_pool2d leaves out what fills no patch
+    else:
+        gh, gw = grid
+        padded = F.pad(x, [0, gw * p - width, 0, gh * p - height])
     rows, cols = (_covered(size, n, p=p, device=x.device) for size, n in ((height, gh), (width, gw)))
     return F.avg_pool2d(padded, p) * (p**2 / (rows[:, None] * cols).to(x.dtype))
 
 
 def _covered(size: int, n: int, *, p: int, device: torch.device) -> Tensor:
     """(n,): how many pixels of each patch lie inside the image."""
-    return (size - p * torch.arange(n, device=device)).clamp(max=p)
+    return (size - p * torch.arange(n, device=device)).clamp(min=1, max=p)

@@ -11,13 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from mga_wrap.checkpoint import write_checkpoint
-from mga_wrap.config import Amount, CutConfig, check_k
+from mga_wrap.config import Amount, CutConfig, check_k, check_max_loss
 from mga_wrap.counting import macs_by_module
 from mga_wrap.errors import ArgumentError, CheckpointError
 from mga_wrap.nets.chunks import refine_windows
 from mga_wrap.nets.layouts import Crossing
 from mga_wrap.nets.mask import MaskPredictor
 from mga_wrap.nets.patches import Border, grid_size, paste, patch_count, windows_of
+from mga_wrap.nets.score import ScorePredictor
 
 FORMAT_VERSION = 2
 """Of the checkpoints that are written."""
@@ -78,7 +79,7 @@ class MGANet(nn.Module):
 
     Args:
         base: the Base-Net, lr -> (coarse, feature, other tensors that cross the cut).
-        mask: the mask predictor, (feature, p) -> score.
+        mask: what predicts the error, (feature, lr, coarse, p) -> score.
         refine: the Refine-Net, windows of what crosses the cut -> windows of sr; with ``dense=True`` the whole maps.
         config: what was asked for, with the block, p and halo that it came to.
         geometry: what the cut found out.
@@ -96,7 +97,7 @@ class MGANet(nn.Module):
     def __init__(
         self,
         base: nn.Module,
-        mask: MaskPredictor,
+        mask: MaskPredictor | ScorePredictor,
         refine: nn.Module,
         *,
         config: CutConfig,
@@ -136,36 +137,48 @@ class MGANet(nn.Module):
         assert isinstance(self.config.halo, int)  # the cut has replaced None and "exact"
         return self.config.halo
 
-    def forward(self, lr: Tensor, *, k: Amount | None = None) -> Tensor:
+    @property
+    def max_loss(self) -> float:
+        """What k="auto" may lose, in dB, see `CutConfig.max_loss`; may be set."""
+        return self.config.max_loss
+
+    @max_loss.setter
+    def max_loss(self, max_loss: float) -> None:
+        self.config = replace(self.config, max_loss=max_loss)
+
+    def forward(self, lr: Tensor, *, k: Amount | None = None, max_loss: float | None = None) -> Tensor:
         """Enlarge a batch of images.
 
         Args:
             lr: (B, 3, H, W), in the value range that the original network takes (0..1 for the backbones here).
             k: how many patches to refine: an int, a share of the grid as a float in (0, 1], 0 or "base" (coarse
-                only), "all" (every patch), "dense" (the Refine-Net once over the whole map). A k above the grid means
-                all. None: the network's own `k`.
+                only), "all" (every patch), "dense" (the Refine-Net once over the whole map), "auto" (every patch whose
+                predicted error is above what `max_loss` allows; a batch of several images, and an export, whose shapes
+                must not depend on data, take the share that this was on average where the network was fitted). A k
+                above the grid means all. None: the network's own `k`.
+            max_loss: for "auto", in dB below the original; None: the network's own `max_loss`.
 
         Returns:
             sr: (B, 3, s*H, s*W).
 
         Raises:
-            ArgumentError: lr is not (B, 3, H, W), or k is none of the above.
+            ArgumentError: lr is not (B, 3, H, W), k is none of the above, or "auto" for a network that was not fitted.
         """
         k = self._check(lr, k)
         coarse, *crossing = self.base(lr)
-        return self._refined(coarse, crossing, k)[0]
+        return self._refined(lr, coarse, crossing, k, max_loss)[0]
 
-    def trace(self, lr: Tensor, *, k: Amount | None = None) -> MGATrace:
+    def trace(self, lr: Tensor, *, k: Amount | None = None, max_loss: float | None = None) -> MGATrace:
         """Like `forward`, with everything in between; the score is always predicted."""
         k = self._check(lr, k)
         coarse, *crossing = self.base(lr)
         feature = crossing[0].clone() if k == "dense" else crossing[0]  # a tail may write into its input
-        sr, score, index = self._refined(coarse, crossing, k)
-        score = self.score(feature) if score is None else score
+        sr, score, index = self._refined(lr, coarse, crossing, k, max_loss)
+        score = self.score(feature, lr, coarse) if score is None else score
         return MGATrace(lr=lr, feature=feature, coarse=coarse, score=score, index=index, sr=sr)
 
     def _refined(
-        self, coarse: Tensor, crossing: list[Tensor], k: Amount
+        self, lr: Tensor, coarse: Tensor, crossing: list[Tensor], k: Amount, max_loss: float | None
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """What k asks for: (sr, the score if it was needed, the refined patches if there are some)."""
         if k == 0:
@@ -173,13 +186,35 @@ class MGANet(nn.Module):
         if k == "dense":
             return self.refine(*crossing, dense=True), None, None
         feature = crossing[0]
-        score = None if k == "all" else self.score(feature)
-        index = self.every_patch(feature) if score is None else neediest(score, k)
+        if k == "all":
+            index = self.every_patch(feature)
+            return self.refine_patches(coarse, crossing, index), None, index
+        score = self.score(feature, lr, coarse)
+        if k == "auto":
+            k = self._enough(feature, lr, coarse, self.max_loss if max_loss is None else check_max_loss(max_loss))
+        if k == 0:
+            return coarse, score, None
+        index = neediest(score, k)
         return self.refine_patches(coarse, crossing, index), score, index
 
-    def score(self, feature: Tensor) -> Tensor:
-        """The predicted error of each patch: (B, C, H, W) -> (B, gh, gw)."""
-        predicted: Tensor = self.mask(feature, p=self.p)
+    def _enough(self, feature: Tensor, lr: Tensor, coarse: Tensor, max_loss: float) -> int | float:
+        """What "auto" means here: of one image a number of patches, else a share.
+
+        Raises:
+            ArgumentError: the network was not fitted.
+        """
+        if not isinstance(self.mask, ScorePredictor) or not self.mask.is_calibrated:
+            raise ArgumentError(
+                "got k='auto' for a network whose score was not fitted; call mga_wrap.fit(net, images) first, or give "
+                "a number of patches or a share"
+            )
+        if lr.shape[0] > 1 or lr.is_meta or torch.compiler.is_compiling() or torch.jit.is_tracing():
+            return self.mask.usual_share(max_loss)  # shapes must not depend on what is in the images
+        return self.mask.needed(self.mask.predict(self.mask.statistics(feature, lr, coarse, p=self.p)), max_loss)
+
+    def score(self, feature: Tensor, lr: Tensor, coarse: Tensor) -> Tensor:
+        """The predicted error of each patch: (B, C, H, W), the image and the coarse image -> (B, gh, gw)."""
+        predicted: Tensor = self.mask(feature, lr, coarse, p=self.p)
         return predicted
 
     def every_patch(self, feature: Tensor) -> Tensor:

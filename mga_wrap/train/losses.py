@@ -51,7 +51,7 @@ class Outputs:
     @cached_property
     def score(self) -> Tensor:
         """(B, gh, gw): the predicted error."""
-        return self.net.score(self.crossing[0])
+        return self.net.score(self.crossing[0], self.lr, self.coarse)
 
     @cached_property
     def true_mask(self) -> Tensor:

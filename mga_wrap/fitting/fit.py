@@ -1,0 +1,256 @@
+"""`fit`: collect crops, fit the coarse tail, fit the score, calibrate it, and say what was reached, in a given time."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from mga_wrap.errors import ArgumentError
+from mga_wrap.fitting import score as score_fit
+from mga_wrap.fitting import tail as tail_fit
+from mga_wrap.fitting.samples import Sample, light_tail, luma, sample
+from mga_wrap.fitting.sources import Images, apart, crops, read_pictures
+from mga_wrap.nets.mga import MGANet
+from mga_wrap.nets.score import ScorePredictor
+from mga_wrap.train.parts import coarse_tail
+
+SHARES = (0.0, 0.1, 0.2, 0.3)
+"""Shares of refined patches that are reported; 0 is the coarse image."""
+CROPS = 400
+"""Most crops that are learned from: more bring little, and take memory."""
+HELD = 48
+"""Most crops that are measured on."""
+PATCHES = 6
+"""Patches a side of a crop."""
+UNTIL = {"collect": 0.35, "tail": 0.7, "score": 0.9}
+"""Shares of the time at which each part is over; the rest is for measuring."""
+SCORE_STEPS = 1500
+
+
+@dataclass(frozen=True)
+class FitRow:
+    """How near the network is at one share, as means over crops that it was not fitted on."""
+
+    share: float
+    """Refined patches over all; 0: the coarse image."""
+    fidelity: float
+    """PSNR in dB on luma, to the original's output."""
+    loss: float
+    """PSNR in dB on luma, to the real image, below the original's."""
+
+
+@dataclass(frozen=True)
+class FitReport:
+    """What `fit` did and reached; print it."""
+
+    seconds: float
+    crops: int
+    """Crops that were learned from."""
+    steps: int
+    """Steps that the coarse tail learned by gradient."""
+    held_out: int
+    """Crops that were not learned from, on which the figures are."""
+    before: tuple[FitRow, ...]
+    after: tuple[FitRow, ...]
+
+    def __str__(self) -> str:
+        head = f"fitted in {self.seconds:.0f} s on {self.crops} crops; on {self.held_out} others, before -> after:"
+        rows = [
+            f"{new.share:5.1f}   {old.fidelity:8.2f} -> {new.fidelity:5.2f} dB   {old.loss:8.2f} -> {new.loss:5.2f} dB"
+            for old, new in zip(self.before, self.after, strict=True)
+        ]
+        return "\n".join([head, "share   PSNR to the original   below the original", *rows])
+
+
+@torch.inference_mode(False)
+def fit(
+    net: MGANet,
+    images: Images,
+    *,
+    seconds: float = 60.0,
+    seed: int = 0,
+    report: Callable[[str], None] | None = None,
+) -> FitReport:
+    """Fit what is new in an accelerated network: its coarse tail and its score; the original's weights stay.
+
+    The coarse tail is solved for by least squares where it is a light one, then learns by gradient while time lasts;
+    the score is a regression on the errors that are left, and k="auto" is calibrated by them. All is taught by the
+    original's own output, computed once for each crop. A quarter of the images is not learned from: by these the best
+    weights are chosen, the start among them, and the report's figures are theirs.
+
+    Args:
+        net: from `accelerate`, style "pretrained"; it is changed, but for the original's weights in it.
+        images: a folder, a file, or PIL images, arrays or tensors as `upscale` takes them. They stand for what the
+            network is to make: reduced, they are its input. Any images of the kind that will be enlarged do, LR images
+            too, whose reduction then is the input.
+        seconds: about how long, 0 changes nothing and only measures. More is better, up to some minutes.
+        seed: of the draw of crops and steps. The same seed takes the same crops in the same order; how many there is
+            time for depends on the machine.
+        report: called with a line now and then.
+
+    Returns:
+        What was reached; print it.
+
+    Raises:
+        ArgumentError: net is in style "paper", seconds is negative, there are no images.
+        ImageError: an image cannot be read, or all are too small.
+        TrainingError: the original returns NaN.
+
+    Example:
+        ```pycon
+        >>> net = mga.accelerate(model, coarse_tail="light")
+        >>> print(mga.fit(net, "photos", seconds=60))
+        >>> net(lr, k="auto", max_loss=0.1)
+        ```
+    """
+    _check(net, seconds)
+    run = _Run(net, images, seconds=float(seconds), seed=seed, report=report or _silent)
+    with _undisturbed(net):
+        return run.run()
+
+
+class _Run:
+    """One call of `fit`."""
+
+    def __init__(
+        self, net: MGANet, images: Images, *, seconds: float, seed: int, report: Callable[[str], None]
+    ) -> None:
+        self.start = time.monotonic()
+        self.net, self.seconds, self.seed, self.report = net, seconds, seed, report
+        self.side = PATCHES * net.p * net.geometry.zoom // net.scale
+        smallest = (net.p + 2 * net.halo) * net.geometry.zoom
+        self.learn_from, self.measure_on = apart(read_pictures(images, smallest=smallest), seed=seed)
+
+    def run(self) -> FitReport:
+        net = self.net
+        held, learn = self._collect()
+        before = rows(net, held)
+        steps = 0
+        if learn:
+            self.report(
+                f"{len(learn)} crops; the coarse image is {before[0].fidelity:.2f} dB from the original's output"
+            )
+            steps = self._fit_tail(learn, held)
+            self._fit_score(learn, held)
+        after = rows(net, held)
+        return FitReport(
+            self._over * self.seconds if self.seconds else 0.0, len(learn), steps, len(held), before, after
+        )
+
+    @property
+    def _over(self) -> float:
+        """The share of the time that is over."""
+        return (time.monotonic() - self.start) / self.seconds if self.seconds else 1.0
+
+    def _collect(self) -> tuple[list[Sample], list[Sample]]:
+        """(held out, to learn from): in turn, so that any time gives enough of both."""
+        measure = crops(self.measure_on, scale=self.net.scale, side=self.side, seed=self.seed + 1)
+        learn = crops(self.learn_from, scale=self.net.scale, side=self.side, seed=self.seed)
+        held = [sample(self.net, crop) for crop in itertools.islice(measure, 4)]
+        found: list[Sample] = []
+        while self.seconds and len(found) < CROPS and (self._over < UNTIL["collect"] or len(found) < 16):
+            found.append(sample(self.net, next(learn)))
+            if len(found) % 6 == 0 and len(held) < HELD:
+                held.append(sample(self.net, next(measure)))
+        return held, found
+
+    def _fit_tail(self, learn: list[Sample], held: list[Sample]) -> int:
+        net, tail = self.net, light_tail(self.net)
+        names = coarse_tail(net, side=self.side)
+        parameters = [parameter for name, parameter in net.named_parameters() if name in names]
+        if tail is not None:
+            _kept_if_better(net, held, parameters, lambda: tail_fit.solve(tail, learn, seed=self.seed))
+        begun, until = self._over, UNTIL["tail"]
+        steps = tail_fit.learn_by_gradient(
+            net,
+            parameters,
+            learn,
+            held,
+            seed=self.seed,
+            going_on=lambda: (self._over - begun) / max(until - begun, 1e-9),
+        )
+        for one in learn:
+            one.refresh(net)
+        return steps
+
+    def _fit_score(self, learn: list[Sample], held: list[Sample]) -> None:
+        if not isinstance(self.net.mask, ScorePredictor):
+            return
+        self.report(f"the coarse image is {rows(self.net, held, shares=SHARES[:1])[0].fidelity:.2f} dB from it")
+        score_fit.regress(
+            self.net, learn, seed=self.seed, steps=SCORE_STEPS, going_on=lambda over: self._over < UNTIL["score"]
+        )
+        score_fit.calibrate(self.net, held)
+
+
+@torch.no_grad()
+def rows(net: MGANet, held: Sequence[Sample], *, shares: Sequence[float] = SHARES) -> tuple[FitRow, ...]:
+    """The network as it is, on crops."""
+    found: list[list[tuple[float, float]]] = [[] for _ in shares]
+    for one in held:
+        one.refresh(net)
+        ring = net.scale
+        target, reference = (luma(x.clamp(0, 1))[..., ring:-ring, ring:-ring] for x in (one.original, one.hr))
+        own = _psnr(target, reference)
+        for share, of_share in zip(shares, found, strict=True):
+            image = net(one.lr, k=share)
+            shown = luma(image.clamp(0, 1))[..., ring:-ring, ring:-ring]
+            of_share.append((_psnr(shown, target), own - _psnr(shown, reference)))
+    means = (torch.tensor(of_share).mean(dim=0).tolist() for of_share in found)
+    return tuple(FitRow(share, *pair) for share, pair in zip(shares, means, strict=True))
+
+
+def _psnr(one: Tensor, two: Tensor) -> float:
+    return float(-10 * (one - two).square().mean().clamp(min=1e-10).log10())
+
+
+def _kept_if_better(
+    net: MGANet, held: Sequence[Sample], parameters: Sequence[nn.Parameter], change: Callable[[], None]
+) -> None:
+    before, old = rows(net, held, shares=SHARES[:1])[0].fidelity, [p.detach().clone() for p in parameters]
+    change()
+    if rows(net, held, shares=SHARES[:1])[0].fidelity < before:
+        with torch.no_grad():
+            for parameter, value in zip(parameters, old, strict=True):
+                parameter.copy_(value)
+
+
+@contextmanager
+def _undisturbed(net: MGANet) -> Iterator[None]:
+    """In eval mode, with what learns and the modes as they were afterwards; torch's random state is not touched."""
+    modes = [(module, module.training) for module in net.modules()]
+    grads = [(parameter, parameter.requires_grad) for parameter in net.parameters()]
+    try:
+        net.eval().requires_grad_(False)
+        if isinstance(net.mask, ScorePredictor):
+            net.mask.requires_grad_(True)
+        with torch.no_grad():
+            yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+        for parameter, grad in grads:
+            parameter.requires_grad_(grad)
+            parameter.grad = None
+
+
+def _check(net: MGANet, seconds: float) -> None:
+    if not isinstance(net, MGANet):
+        raise ArgumentError(f"got net of type {type(net).__name__}; expected an MGANet: see mga_wrap.accelerate")
+    if net.config.style != "pretrained":
+        raise ArgumentError(
+            "got a network in style 'paper', which has no original's output to be fitted to; train it by MGATrainer"
+        )
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < math.inf:
+        raise ArgumentError(f"got seconds={seconds!r}; expected 0 or more")
+
+
+def _silent(line: str) -> None:
+    """Say nothing."""

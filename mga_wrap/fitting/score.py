@@ -1,0 +1,117 @@
+"""The score by regression, and what it means in dB."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mga_wrap.fitting.samples import Sample, patch_errors, told
+from mga_wrap.nets.mga import MGANet, neediest
+from mga_wrap.nets.score import CALIBRATED, ScorePredictor, allowance
+
+RATE = 2e-3
+BATCH = 32
+NOISE = 0.05
+"""Of the statistics' deviation: a few hundred crops would be learned by heart."""
+LOSSES = tuple(float(loss) for loss in np.geomspace(0.01, 1.0, CALIBRATED))
+"""dB for which k="auto" is calibrated."""
+FACTORS = np.geomspace(0.02, 50, 161)
+"""Tried for each of them."""
+
+
+def regress(net: MGANet, learn: Sequence[Sample], *, seed: int, steps: int, going_on: Callable[[float], bool]) -> int:
+    """Let the score predict the logarithms of the errors; returns the steps taken.
+
+    Args:
+        net: with a `ScorePredictor`, whose statistics are standardised anew.
+        learn: crops of one size.
+        seed: of the draw.
+        steps: at most.
+        going_on: told the share of the steps done; False ends it.
+    """
+    score = net.mask
+    assert isinstance(score, ScorePredictor)
+    pairs = [told(net, one) for one in learn]
+    x, y = (torch.cat([pair[i] for pair in pairs]) for i in range(2))
+    standardise(score, x, y)
+    generator = torch.Generator().manual_seed(seed)
+    optimiser = torch.optim.AdamW(score.parameters(), lr=RATE, weight_decay=1e-2)
+    deviation = score.level[1].view(1, 2, 1, 1)
+    step = 0
+    with torch.enable_grad():
+        while step < steps and going_on(step / steps):
+            for group in optimiser.param_groups:
+                group["lr"] = RATE * min(1.0, (step + 1) / 50) * 0.5 * (1 + math.cos(math.pi * step / steps))
+            chosen = torch.randint(len(x), (BATCH,), generator=generator)
+            noise = torch.randn(chosen.shape[0], *x.shape[1:], generator=generator).to(x)
+            given, wanted = x[chosen] + NOISE * score.deviation * noise, y[chosen]
+            if torch.rand((), generator=generator) < 0.5:
+                given, wanted = given.flip(3), wanted.flip(3)
+            loss = ((score.predict(given) - wanted) / deviation).square().mean()
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            step += 1
+    score.fitted.fill_(True)
+    return step
+
+
+@torch.no_grad()
+def standardise(score: ScorePredictor, x: Tensor, y: Tensor) -> None:
+    """Bring what goes in and what comes out to mean 0 and deviation 1; the score starts from 0 again."""
+    score.mean.copy_(x.mean(dim=(0, 2, 3), keepdim=True))
+    score.deviation.copy_(x.std(dim=(0, 2, 3), keepdim=True) + 1e-3)
+    score.level.copy_(torch.stack([y.mean(dim=(0, 2, 3)), y.std(dim=(0, 2, 3)) + 1e-3]))
+    score.direct.weight.zero_()
+
+
+@torch.no_grad()
+def calibrate(net: MGANet, samples: Sequence[Sample]) -> None:
+    """Find, for each loss in dB, the factor on the score's own estimate with which the mean loss comes out."""
+    score = net.mask
+    assert isinstance(score, ScorePredictor)
+    measured = [_errors(net, one) for one in samples]
+    if not measured:
+        return
+    table = []
+    for loss in LOSSES:
+        found = [_at(measured, loss, float(factor)) for factor in FACTORS]
+        losses = np.maximum.accumulate([mean for mean, _ in found])  # more allowed, more lost, up to noise
+        at = min(int(np.searchsorted(losses, loss)), len(FACTORS) - 1)
+        table.append((loss, float(FACTORS[at]), found[at][1]))
+    score.calibration.copy_(torch.tensor(table))
+
+
+def _errors(net: MGANet, one: Sample) -> tuple[np.ndarray, ...]:
+    """Of each patch: predicted (taken, left); true squared errors to the real image of coarse and refined."""
+    score = net.mask
+    assert isinstance(score, ScorePredictor)
+    statistics = score.statistics(one.feature, one.lr, one.coarse, p=net.p)
+    predicted = score.predict(statistics)[0].double().exp().flatten(1)
+    grid = (statistics.shape[-2], statistics.shape[-1])
+    true = [patch_errors(net, image, one.hr, grid=grid)[0].double().flatten() for image in (one.coarse, one.original)]
+    return predicted[0].numpy(), predicted[1].numpy(), true[0].numpy(), true[1].numpy()
+
+
+def _at(measured: Sequence[tuple[np.ndarray, ...]], loss: float, factor: float) -> tuple[float, float]:
+    """(mean loss in dB, mean share) where as much is refined as the score asks for."""
+    losses, shares = [], []
+    for taken, left, coarse, original in measured:
+        order = np.argsort(-taken)
+        still = np.concatenate([[taken.sum()], taken.sum() - np.cumsum(taken[order])])
+        count = int((still > allowance(loss) * factor * left.sum()).sum())
+        refined = order[:count]
+        error = coarse.sum() - coarse[refined].sum() + original[refined].sum()
+        losses.append(10 * math.log10(max(error, 1e-12) / max(original.sum(), 1e-12)))
+        shares.append(count / len(taken))
+    return float(np.mean(losses)), float(np.mean(shares))
+
+
+@torch.no_grad()
+def choose(net: MGANet, one: Sample, share: float) -> Tensor:
+    """(1, k): the patches that the score chooses."""
+    return neediest(net.score(one.feature, one.lr, one.coarse), share)

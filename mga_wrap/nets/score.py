@@ -1,0 +1,166 @@
+"""The score: the error that the coarse image is expected to leave in each patch, from statistics of the patch."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mga_wrap.nets.mask import average
+from mga_wrap.nets.patches import grid_size
+
+HIDDEN = 64
+"""Channels of the small network on the patch grid."""
+IMAGE_STATISTICS = 13
+"""How many statistics are taken of lr and of the coarse image."""
+CALIBRATED = 8
+"""Losses for which a threshold is kept."""
+FLOOR = 1e-7
+"""Added to squared errors and energies before the logarithm: half a level of 8 bits squared is 4e-6."""
+
+
+class ScorePredictor(nn.Module):
+    """Predict the logarithm of each patch's mean squared error, coarse image to the original's output.
+
+    That is what refining the patch takes away. Beside it the error that the original itself is expected to leave, to
+    the image as it really was, is predicted: together they say how many dB an unrefined patch costs (k="auto").
+
+    Each patch is told by pooled statistics: of every channel of the feature the mean and the logarithm of the standard
+    deviation; of the images the logarithms of mean and spread of the squared gradient, of the detail that the coarse
+    image adds to bilinear interpolation, of what it changes at lr's resolution, and of lr's own fine detail. A few
+    small convolutions on the patch grid turn them into one number, so that neighbours count. Everything with
+    weights runs once a patch: 1/p² of the MACs of convolutions on the feature.
+
+    Until it is fitted (`mga_wrap.fit`) the score is the logarithm of lr's own squared gradient.
+
+    Args:
+        channels: C of the feature.
+        scale: sides of sr over sides of lr.
+        zoom: sides of sr over sides of the feature.
+    """
+
+    def __init__(self, channels: int, *, scale: int, zoom: int) -> None:
+        super().__init__()
+        self.scale, self.zoom = scale, zoom
+        inputs = 2 * channels + IMAGE_STATISTICS
+        self.enter = nn.Conv2d(inputs, HIDDEN, 1)
+        self.around = nn.Conv2d(HIDDEN, HIDDEN, 3, padding=1, padding_mode="replicate")
+        self.mix = nn.Conv2d(HIDDEN, HIDDEN, 1)
+        self.leave = nn.Conv2d(HIDDEN, 2, 1)
+        self.direct = nn.Conv2d(inputs, 2, 1, bias=False)
+        nn.init.zeros_(self.leave.weight)
+        nn.init.zeros_(self.leave.bias)  # type: ignore[arg-type]
+        nn.init.zeros_(self.direct.weight)
+        with torch.no_grad():  # before it is fitted: where neighbouring pixels of lr differ
+            self.direct.weight[:, 2 * channels : 2 * channels + 2] = 0.5
+        self.mean: Tensor
+        self.deviation: Tensor
+        self.level: Tensor
+        self.calibration: Tensor
+        self.register_buffer("mean", torch.zeros(1, inputs, 1, 1))
+        self.register_buffer("deviation", torch.ones(1, inputs, 1, 1))
+        self.register_buffer("level", torch.tensor([[0.0, 0.0], [1.0, 1.0]]))  # means, deviations of the logarithms
+        self.fitted: Tensor
+        self.register_buffer("calibration", torch.full((CALIBRATED, 3), torch.nan))  # (loss in dB, factor, share)
+        self.register_buffer("fitted", torch.tensor(False))
+
+    def forward(self, feature: Tensor, lr: Tensor, coarse: Tensor, *, p: int) -> Tensor:
+        """Score each patch.
+
+        Args:
+            feature: (B, C, H, W), the coarse feature.
+            lr: (B, 3, h, w).
+            coarse: (B, 3, s*h, s*w).
+            p: patch side in feature pixels.
+
+        Returns:
+            (B, gh, gw): the natural logarithm of the mean squared error, in the squared value range of the images.
+        """
+        return self.predict(self.statistics(feature, lr, coarse, p=p))[:, 0]
+
+    def predict(self, statistics: Tensor) -> Tensor:
+        """(B, inputs, gh, gw) -> (B, 2, gh, gw): logarithms of what refining takes away, and leaves."""
+        told = (statistics - self.mean) / self.deviation
+        x = F.gelu(self.enter(told))
+        x = x + F.gelu(self.around(x))
+        x = x + F.gelu(self.mix(x))
+        predicted = (self.leave(x) + self.direct(told)).float()
+        mean, deviation = self.level.view(2, 1, 2, 1, 1)
+        return predicted * deviation + mean
+
+    def statistics(self, feature: Tensor, lr: Tensor, coarse: Tensor, *, p: int) -> Tensor:
+        """What is known of each patch: (B, inputs, gh, gw), float32; arguments as for `forward`."""
+        feature, lr, coarse = feature.float(), lr.float(), coarse.float()
+        grid = grid_size(feature.shape[-2], feature.shape[-1], p)
+        mean = average(feature, p=p)
+        spread = (average(feature.square(), p=p) - mean.square()).clamp(min=0).sqrt()
+        grey, grey_coarse = lr.mean(dim=1, keepdim=True), coarse.mean(dim=1, keepdim=True)
+        small = F.avg_pool2d(grey_coarse, self.scale)
+        bilinear = F.interpolate(grey, scale_factor=self.scale, mode="bilinear")
+        at_lr = torch.cat([_rows(grey), _columns(grey), _detail(grey), (small - grey).square()], dim=1)
+        at_sr = torch.cat([_rows(grey_coarse) + _columns(grey_coarse), (grey_coarse - bilinear).square()], dim=1)
+        side = p * self.zoom // self.scale
+        energies = torch.cat(
+            [
+                average(torch.cat([at_lr, at_lr.square()], dim=1), p=side, grid=grid),
+                average(torch.cat([at_sr, at_sr.square()], dim=1), p=p * self.zoom, grid=grid),
+            ],
+            dim=1,
+        )
+        four, two = at_lr.shape[1], at_sr.shape[1]
+        first, second = energies.split([2 * four, 2 * two], dim=1)
+        means = torch.cat([first[:, :four], second[:, :two]], dim=1)
+        spreads = torch.cat([first[:, four:], second[:, two:]], dim=1).clamp(min=0).sqrt()
+        level = average(grey, p=side, grid=grid)
+        logs = [(spread + 1e-3).log(), (means + FLOOR).log(), (spreads + FLOOR).log()]
+        return torch.cat([mean, *logs, level], dim=1)
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether `needed` and `usual_share` know what a loss in dB takes."""
+        return not bool(self.calibration.isnan().any())
+
+    def needed(self, predicted: Tensor, max_loss: float) -> int:
+        """How many patches of one image have to be refined to lose no more, by what is predicted.
+
+        Args:
+            predicted: (1, 2, gh, gw), from `predict`.
+            max_loss: dB below the original.
+        """
+        taken, left = predicted[0].double().flatten(1).exp()
+        factor = self._calibrated(max_loss, 1)
+        allowed = allowance(max_loss) * factor * left.sum()
+        still = taken.sum() - taken.sort(descending=True).values.cumsum(0)  # after the first, the second, ...
+        return int((taken.sum() > allowed).long() + (still > allowed).sum())
+
+    def usual_share(self, max_loss: float) -> float:
+        """The share of patches that this was, on average, where the network was fitted."""
+        return self._calibrated(max_loss, 2)
+
+    def _calibrated(self, max_loss: float, column: int) -> float:
+        """Interpolated over the logarithm of the loss; beyond the losses that were tried, that of the nearest."""
+        table = self.calibration.double().cpu().numpy()
+        return float(np.interp(math.log(max_loss), np.log(table[:, 0]), table[:, column]))
+
+
+def allowance(loss: float) -> float:
+    """By how much a squared error may grow, over itself, for a loss in dB."""
+    return float(10 ** (loss / 10) - 1)
+
+
+def _rows(x: Tensor) -> Tensor:
+    """The squared difference to the pixel on the right, (B, 1, H, W)."""
+    return F.pad((x[..., 1:] - x[..., :-1]).square(), [0, 1, 0, 0])
+
+
+def _columns(x: Tensor) -> Tensor:
+    """The squared difference to the pixel below, (B, 1, H, W)."""
+    return F.pad((x[..., 1:, :] - x[..., :-1, :]).square(), [0, 0, 0, 1])
+
+
+def _detail(x: Tensor) -> Tensor:
+    """The squared difference to the mean of the 3 x 3 around, (B, 1, H, W)."""
+    return (x - F.avg_pool2d(F.pad(x, [1] * 4, mode="replicate"), 3, stride=1)).square()
