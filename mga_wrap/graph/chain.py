@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from mga_wrap.errors import ArgumentError, CutError
-from mga_wrap.graph.calls import Known
+from mga_wrap.graph.calls import Known, alone_with
 from mga_wrap.graph.family import Block, blocks_of, is_container, largest_closed, largest_family, macs_of
 from mga_wrap.graph.record import record_blocks
 from mga_wrap.graph.trace import ExampleError, Traced, fact, trace_blocks, unchanged
@@ -113,7 +113,8 @@ class Template:
 
     def as_dtype(self, dtype: torch.dtype) -> Template:
         """The template of the network in another dtype."""
-        return replace(self, model=_hollow(self.model, dtype), dtype=dtype)
+        with alone_with(self.model):
+            return replace(self, model=_hollow(self.model, dtype), dtype=dtype)
 
     def chain(self, shape: tuple[int, ...]) -> Chain:
         """The chain for images of a shape."""
