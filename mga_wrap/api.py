@@ -16,9 +16,9 @@ from mga_wrap.cut.crossing import Interface, interface
 from mga_wrap.cut.graphs import Split
 from mga_wrap.cut.split import split_paper, split_pretrained
 from mga_wrap.cut.windows import PATCH, Halo, Style, halo_of, patch_side
-from mga_wrap.errors import ArgumentError, CutError, MGAError, nearest
+from mga_wrap.errors import ArgumentError, CutError, MGAError, nearest, one_line
 from mga_wrap.graph.chain import Chain, find_chain
-from mga_wrap.graph.trace import first_line
+from mga_wrap.graph.trace import UntraceableError
 from mga_wrap.nets.mask import MaskPredictor
 from mga_wrap.nets.mga import Amount, Geometry, MGANet, check_amount
 
@@ -84,7 +84,7 @@ def accelerate(
     )
     try:  # torch.fx's own tracer first: its graph holds for every size, and can be exported so
         net = _accelerate(model, find_chain(model, example=example, sized=False), wanted)
-    except CutError:
+    except UntraceableError:
         if style == "paper":
             raise
         net = _accelerate(model, find_chain(model, example=example, sized=True), wanted)
@@ -169,7 +169,7 @@ def inspect(model: nn.Module, *, example: Tensor | None = None) -> Anatomy:
         chain = find_chain(model, example=example, sized=False)
         for count in range(1, len(chain.blocks)):
             interface(chain, count)
-    except CutError:
+    except UntraceableError:
         chain = find_chain(model, example=example, sized=True)
     return describe(chain)
 
@@ -280,7 +280,7 @@ def _building(chain: Chain, count: int) -> Iterator[None]:
         names = ", ".join(block.name for block in chain.blocks)
         raise CutError(
             f"{chain.name} cannot be cut after {count} of the blocks {names}: without the others its tail fails "
-            f"({first_line(error)}). Expected a head, a chain of blocks and a tail, which U-Nets and up-and-down "
+            f"({one_line(error)}). Expected a head, a chain of blocks and a tail, which U-Nets and up-and-down "
             "networks are not; try another split_at"
         ) from error
 
@@ -290,12 +290,12 @@ def _telling(what: str, chain: Chain, lr: Tensor, style: Style) -> Iterator[None
     try:
         yield
     except Exception as error:  # whatever a block does with a size that it does not take
-        reason = first_line(error)
+        reason = one_line(error)
         try:
             chain.traced.model(torch.cat([lr, lr]))
         except Exception as refused:  # nor does the original, for whatever reason
             raise CutError(
-                f"{chain.name} fails on a batch of two images ({first_line(refused)}), and all windows of an image are "
+                f"{chain.name} fails on a batch of two images ({one_line(refused)}), and all windows of an image are "
                 "refined as one batch; expected a network that takes batches"
             ) from error
         raise CutError(

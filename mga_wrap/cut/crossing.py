@@ -10,7 +10,7 @@ from torch import fx
 
 from mga_wrap.errors import CutError
 from mga_wrap.graph.chain import GROWTH, Chain
-from mga_wrap.graph.trace import ancestors, descendants, fact
+from mga_wrap.graph.trace import UntraceableError, ancestors, descendants, fact
 from mga_wrap.nets.layouts import AN_IMAGE, SHARED, Layout
 
 
@@ -227,20 +227,20 @@ def of_maps(chain: Chain, nodes: list[fx.Node]) -> Interface:
     height, width = shapes[0][-2:]
     sides = chain.scale * image[-2], chain.scale * image[-1]
     if sides[0] % height or sides[1] % width or sides[0] // height != sides[1] // width:
-        raise CutError(
+        raise UntraceableError(
             f"{nodes[0].name}, the feature, has the shape {shapes[0]} for an image of {tuple(image)}; expected a map "
             "(B, C, H, W) of which sr is a whole multiple"
         )
     for node, shape in zip(nodes, shapes, strict=True):
         if len(shape) != 4 or shape[0] != image[0]:
-            raise CutError(
+            raise UntraceableError(
                 f"{node.name}, of shape {shape}, crosses the cut; expected maps (B, C, H, W). Cut at another block."
             )
         if shape[2:] == (1, 1) != (height, width):
             crossing.append(Crossing("image", AN_IMAGE))
             continue
         if shape[2] % height or shape[3] % width or shape[2] // height != shape[3] // width:
-            raise CutError(
+            raise UntraceableError(
                 f"{node.name} crosses the cut at {shape[2]} x {shape[3]}, the feature is {height} x {width}; expected "
                 "a whole multiple of the feature's sides. Cut at another block."
             )

@@ -14,7 +14,7 @@ from mga_wrap.errors import ArgumentError, CutError
 from mga_wrap.graph.calls import Known, alone_with
 from mga_wrap.graph.family import Block, blocks_of, is_container, largest_closed, largest_family, macs_of
 from mga_wrap.graph.record import record_blocks
-from mga_wrap.graph.trace import ExampleError, Traced, fact, trace_blocks, unchanged
+from mga_wrap.graph.trace import ExampleError, Traced, UntraceableError, fact, trace_blocks, unchanged
 
 EXAMPLE_SIZES = (32, 24), (64, 48)
 """Sides of the images on which a network is tried: unequal, multiples of 8, then of 16, for networks with windows."""
@@ -163,7 +163,7 @@ def find_chain(model: nn.Module, *, example: Tensor | None = None, sized: bool |
     if sized is None:
         try:
             return find_chain(model, example=example, sized=False)
-        except CutError:
+        except UntraceableError:
             return find_chain(model, example=example, sized=True)
     _refuse_wrappers(model)
     try:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from mga_wrap.errors import CutError
+from mga_wrap.errors import CutError, one_line
 from mga_wrap.graph.calls import Call, Known, caught
 
 FACT = "mga"
@@ -160,22 +160,39 @@ def trace_blocks(
         The graph, with the facts in `node.meta[FACT]`.
 
     Raises:
-        CutError: the forward cannot be traced so (Python control flow on tensors or shapes outside its blocks), needs
-            a second input, or does not return one image.
+        UntraceableError: the forward cannot be traced so: Python control flow on tensors or shapes outside its blocks.
+        CutError: it needs a second input, fails on the example, or does not return one image.
     """
     try:
         graph = _BlockTracer(model, opened).graph_of_forward()
     except Exception as error:  # whatever a forward does with a proxy: the reason is passed on
-        raise CutError(
-            f"{type(model).__name__} cannot be traced at the level of its blocks: {first_line(error)}"
+        raise UntraceableError(
+            f"{type(model).__name__} cannot be traced at the level of its blocks: {one_line(error)}"
         ) from error
     traced = Traced(model, graph)
     try:
         result = _noting_facts(traced, example, known or Known())
-    except Exception as error:  # whatever a forward does with an image that it does not take
-        raise fails_on(model, example, error) from error
+    except Exception as error:  # whatever a forward does with an image, or did otherwise with a proxy
+        check_image(model, example, _called(model, example))
+        raise UntraceableError(
+            f"{type(model).__name__} takes another way for a proxy than for an image, on which that fails: "
+            f"{one_line(error)}"
+        ) from error
     check_image(model, example, result)
     return traced
+
+
+class UntraceableError(CutError):
+    """Torch.fx makes no graph of this network that holds for every size; the recorder may, for one size at a time."""
+
+
+def _called(model: nn.Module, example: Tensor) -> Any:
+    """What the network itself returns for the example, as it is: neither traced nor in a graph."""
+    try:
+        with torch.no_grad(), unchanged(model):
+            return model(example.clone())
+    except Exception as error:  # whatever a forward does with an image that it does not take
+        raise fails_on(model, example, error) from error
 
 
 def fact(node: fx.Node) -> Fact:
@@ -220,7 +237,7 @@ class ExampleError(CutError):
 def fails_on(model: nn.Module, example: Tensor, error: Exception) -> ExampleError:
     """The error for a network that does not take the example."""
     return ExampleError(
-        f"{type(model).__name__} fails on an image of {tuple(example.shape)}: {first_line(error)}. If it takes "
+        f"{type(model).__name__} fails on an image of {tuple(example.shape)}: {one_line(error)}. If it takes "
         "another number of channels or other sizes, give such an image: example=torch.rand(1, 3, 64, 64)."
     )
 
@@ -278,11 +295,12 @@ def _noting_facts(traced: Traced, example: Tensor, known: Known) -> Any:
 def _describe(value: Any) -> str:
     if isinstance(value, Tensor):
         return f"a tensor of shape {tuple(value.shape)}"
-    if isinstance(value, tuple | list):
-        return f"a {type(value).__name__} of {len(value)}"
+    if isinstance(value, dict):
+        return f"a dict with {', '.join(map(repr, value)) or 'nothing'}"
+    if isinstance(value, tuple | list):  # torch.fx makes lists and tuples of its own
+        return f"a {'tuple' if isinstance(value, tuple) else 'list'} of {len(value)}"
     return f"a {type(value).__name__}"
 
 
-def first_line(error: Exception) -> str:
-    """What an error says, short enough for a sentence of ours."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+first_line = one_line
+"""The former name, which bench/ still uses."""

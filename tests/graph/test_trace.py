@@ -15,7 +15,7 @@ from toys.plain import C, LongSkip, build
 from toys.sized import SIZED, build_sized
 
 import mga_wrap as mga
-from mga_wrap.graph.trace import fact, trace_blocks
+from mga_wrap.graph.trace import ExampleError, UntraceableError, fact, trace_blocks
 
 
 class Root(LongSkip):
@@ -146,3 +146,45 @@ def test_many_threads_accelerate_at_once_and_others_run_networks() -> None:
     assert nn.Module.__call__ is called
     assert nn.Module.__getattr__ is looked_up
     assert not nn.modules.module._global_forward_hooks
+
+
+def test_a_forward_that_asks_a_proxy_is_untraceable() -> None:
+    with pytest.raises(
+        UntraceableError, match=r"Root cannot be traced at the level of its blocks: symbolically traced"
+    ):
+        trace_blocks(Root(lambda root, x: x if x.shape[2] % 2 else -x), torch.rand(1, 3, 8, 8))
+
+
+def test_a_tensor_that_a_forward_makes_may_hang_on_its_buffers() -> None:
+    with pytest.raises(UntraceableError, match=r"makes a tensor of its own, of shape \(\)"):
+        trace_blocks(Root(lambda root, x: x * (root.mean * 2)), torch.rand(1, 3, 8, 8))
+
+
+def test_a_forward_that_takes_another_way_for_a_proxy_is_untraceable() -> None:
+    model = Root(lambda root, x: x if isinstance(x, Tensor) else x[:, :2]).eval()
+    with pytest.raises(UntraceableError, match=r"takes another way for a proxy than for an image, on which that fails"):
+        trace_blocks(model, torch.rand(1, 3, 8, 8))
+    net, lr = mga.accelerate(model), torch.rand(1, 3, 20, 24)
+    with torch.no_grad():
+        assert torch.equal(net(lr, k="dense"), model(lr))
+
+
+def test_a_network_that_fails_on_the_example_is_not_untraceable() -> None:
+    with pytest.raises(ExampleError, match=r"LongSkip fails on an image of \(1, 4, 8, 8\): .* give such an image"):
+        trace_blocks(LongSkip(2), torch.rand(1, 4, 8, 8))
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda x: {"sr": x}, r"returns a dict with 'sr'; expected one image"),
+        (lambda x: [x, x], r"returns a list of 2; expected one image"),
+        (lambda x: x.mean(dim=(2, 3)), r"returns a tensor of shape \(1, 3\); expected one image"),
+    ],
+)
+def test_a_network_that_returns_no_image_is_not_untraceable(make: Callable[[Tensor], object], text: str) -> None:
+    model = LongSkip(2)
+    model.register_forward_hook(lambda module, inputs, output: make(output))
+    with pytest.raises(mga.CutError, match=text) as caught:
+        trace_blocks(model, torch.rand(1, 3, 8, 8))
+    assert not isinstance(caught.value, UntraceableError)
