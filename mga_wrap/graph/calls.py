@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
@@ -48,6 +49,27 @@ _CALL = "_compiled_call_impl"
 
 def _through(take: Callable[[str, Call, Any, Any], Any], name: str, call: Call, *args: Any, **kwargs: Any) -> Any:
     return take(name, call, args, kwargs)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Drop what torch logs in this thread when a network fails on a fake image: our error says it in one line."""
+    thread = threading.get_ident()
+
+    def by_others(record: logging.LogRecord) -> bool:
+        return record.thread != thread
+
+    loggers = [logging.getLogger(name) for name in _LOGGERS]
+    for logger in loggers:
+        logger.addFilter(by_others)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeFilter(by_others)
+
+
+_LOGGERS = ("torch._subclasses.fake_tensor", "torch.fx.experimental.symbolic_shapes", "torch.fx.proxy")
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
+from torch.nn.parameter import UninitializedParameter
 
 from mga_wrap.errors import ArgumentError, CutError
 from mga_wrap.graph.calls import Known, alone_with
@@ -165,7 +166,7 @@ def find_chain(model: nn.Module, *, example: Tensor | None = None, sized: bool |
             return find_chain(model, example=example, sized=False)
         except UntraceableError:
             return find_chain(model, example=example, sized=True)
-    _refuse_wrappers(model)
+    _refuse(model)
     try:
         model = copy.deepcopy(model).eval()
     except Exception as error:  # whatever a module holds that cannot be copied, e.g. the old weight_norm's tensors
@@ -188,7 +189,7 @@ def find_chain(model: nn.Module, *, example: Tensor | None = None, sized: bool |
     return chain
 
 
-def _refuse_wrappers(model: nn.Module) -> None:
+def _refuse(model: nn.Module) -> None:
     if not isinstance(model, nn.Module):
         raise CutError(f"got a {type(model).__name__}; expected an nn.Module that turns lr into sr")
     if isinstance(model, torch.jit.ScriptModule):
@@ -197,6 +198,12 @@ def _refuse_wrappers(model: nn.Module) -> None:
     inner = "module" if wrapped else "_orig_mod"  # torch.compile keeps the network there
     if wrapped or inner in model._modules:
         raise CutError(f"got a {type(model).__name__}; give the network inside it: accelerate(model.{inner}, ...)")
+    own = model.named_parameters(remove_duplicate=False)
+    if lazy := next((name for name, one in own if isinstance(one, UninitializedParameter)), None):
+        raise CutError(
+            f"{type(model).__name__} has parameters without a shape ({lazy}), of lazy modules; expected a trained "
+            "network: run it once on an image, and load its weights"
+        )
 
 
 _Found = tuple[Traced, list[fx.Node], frozenset[str]]

@@ -13,7 +13,7 @@ from torch import Tensor, fx, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from mga_wrap.errors import CutError, one_line
-from mga_wrap.graph.calls import Call, Known, caught
+from mga_wrap.graph.calls import Call, Known, caught, quiet
 
 FACT = "mga"
 """The key in `node.meta` under which a node's `Fact` lies."""
@@ -236,8 +236,10 @@ class ExampleError(CutError):
 
 def fails_on(model: nn.Module, example: Tensor, error: Exception) -> ExampleError:
     """The error for a network that does not take the example."""
+    said, kind = one_line(error), type(error).__name__
+    why = said if isinstance(error, RuntimeError) or said == kind else f"{kind}: {said}"  # a KeyError is but a key
     return ExampleError(
-        f"{type(model).__name__} fails on an image of {tuple(example.shape)}: {one_line(error)}. If it takes "
+        f"{type(model).__name__} fails on an image of {tuple(example.shape)}: {why}. If it takes "
         "another number of channels or other sizes, give such an image: example=torch.rand(1, 3, 64, 64)."
     )
 
@@ -282,7 +284,7 @@ class _Noting(GraphRun):
 
 def _noting_facts(traced: Traced, example: Tensor, known: Known) -> Any:
     """Run the graph without computing anything; for real where a block looks at its data."""
-    with torch.no_grad(), caught(traced.model, known.call):
+    with torch.no_grad(), quiet(), caught(traced.model, known.call):
         try:
             mode = FakeTensorMode(allow_non_fake_inputs=True)
             with unchanged(traced.model), mode, known.counting():
