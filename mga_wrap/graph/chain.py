@@ -16,6 +16,7 @@ from mga_wrap.graph.calls import Known, alone_with
 from mga_wrap.graph.family import Block, blocks_of, is_container, largest_closed, largest_family, macs_of
 from mga_wrap.graph.record import record_blocks
 from mga_wrap.graph.trace import ExampleError, Traced, UntraceableError, fact, trace_blocks, unchanged
+from mga_wrap.pictures.synthetic import synthetic
 
 EXAMPLE_SIZES = (32, 24), (64, 48)
 """Sides of the images on which a network is tried: unequal, multiples of 8, then of 16, for networks with windows."""
@@ -153,7 +154,7 @@ def find_chain(model: nn.Module, *, example: Tensor | None = None, sized: bool |
 
     Args:
         model: lr -> sr; neither it nor anything in it is changed.
-        example: (B, 3, H, W) to try the network on; by default a random image of 32 x 24, or 64 x 48 where the
+        example: (B, 3, H, W) to try the network on; by default a picture of 32 x 24, or 64 x 48 where the
             network does not take that.
         sized: False: by torch.fx, whose graph holds for every size. True: for one size at a time. None: by torch.fx
             if that is possible.
@@ -225,13 +226,11 @@ def _first_taken(model: nn.Module, example: Tensor | None, sized: bool) -> tuple
 
 
 def _default_example(model: nn.Module, size: tuple[int, int]) -> Tensor:
-    """A fixed image in the network's dtype and on its device; the caller's random state stays as it is."""
+    """An image in the network's dtype and on its device, the same each time."""
     weight = next((p for p in model.parameters() if p.is_floating_point()), None)
     if weight is None:
         raise CutError(f"{type(model).__name__} has no parameters; expected a trained super-resolution network")
-    generator = torch.Generator().manual_seed(0)
-    image = torch.rand(1, 3, *size, generator=generator)
-    return image.to(device=weight.device, dtype=weight.dtype)
+    return synthetic(*size).to(device=weight.device, dtype=weight.dtype)
 
 
 def _open_until_chain(model: nn.Module, example: Tensor, sized: bool) -> _Found:
