@@ -54,7 +54,7 @@ def test_what_works_behind_the_upsampler_comes_last() -> None:
     class HeavyTail(LongSkip):
         def __init__(self) -> None:
             super().__init__(2)
-            self.tail = nn.Sequential(shuffle(2), conv(3, 3, 33), conv(3, 3, 33))
+            self.tail = nn.Sequential(shuffle(2), conv(3, 3, 41), conv(3, 3, 41))
 
     graph = traced(HeavyTail(), "body", "tail")
     tail = [node for node in graph.graph.nodes if node.target in ("tail.1", "tail.2")]
