@@ -15,11 +15,12 @@ from mga_wrap.errors import ArgumentError, CutError
 from mga_wrap.graph.calls import Known, alone_with
 from mga_wrap.graph.family import Block, blocks_of, is_container, largest_closed, largest_family, macs_of
 from mga_wrap.graph.record import record_blocks
-from mga_wrap.graph.trace import ExampleError, Traced, UntraceableError, fact, trace_blocks, unchanged
+from mga_wrap.graph.trace import ExampleError, GraphRun, Traced, UntraceableError, fact, trace_blocks, unchanged
 from mga_wrap.pictures.synthetic import synthetic
 
-EXAMPLE_SIZES = (32, 24), (64, 48)
-"""Sides of the images on which a network is tried: unequal, multiples of 8, then of 16, for networks with windows."""
+EXAMPLE_SIZES = (32, 24), (64, 48), (128, 96)
+"""Sides of the images on which a network is tried: unequal, multiples of 8, then of 16, for networks with windows; the
+last for those that reflect more of a border than a small image has."""
 
 GROWTH = 128
 """How much larger an image is made, to see which sides of a tensor grow with it; a multiple of every usual window."""
@@ -82,6 +83,19 @@ class Chain:
             else:
                 return step
         return 1
+
+    @cached_property
+    def pads(self) -> bool:
+        """The graph holds for every size and pads: an image smaller by a pixel a side has as large a feature."""
+        if self.sized:
+            return False
+        end, run = self.blocks[0].end, GraphRun(self.traced, keep=True)
+        try:
+            with torch.no_grad(), unchanged(self.traced.model):
+                run.run(self.example[..., :-1, :-1].clone())
+        except Exception:  # whatever a forward does with a size that it does not take
+            return False
+        return tuple(run.env[end].shape) == fact(end).shape
 
     @property
     def grown(self) -> tuple[Chain, Chain, Chain]:
@@ -154,8 +168,8 @@ def find_chain(model: nn.Module, *, example: Tensor | None = None, sized: bool |
 
     Args:
         model: lr -> sr; neither it nor anything in it is changed.
-        example: (B, 3, H, W) to try the network on; by default a picture of 32 x 24, or 64 x 48 where the
-            network does not take that.
+        example: (B, 3, H, W) to try the network on; by default a picture of 32 x 24, or a larger one where
+            the network does not take that.
         sized: False: by torch.fx, whose graph holds for every size. True: for one size at a time. None: by torch.fx
             if that is possible.
 
