@@ -31,6 +31,13 @@ def fit_coarse_tail(net: MGANet, images: Tensor | Iterable[Tensor]) -> float:
         The share, up to 1, of what bilinear interpolation leaves to be restored that the coarse image of these images
         now restores (of its squared error against the target).
 
+    Example:
+        ```python
+        net = mga.accelerate(model, coarse_tail="light")
+        share = mga.fit_coarse_tail(net, lr)  # lr: (B, 3, H, W)
+        coarse = net(lr, k=0)  # nearer to model(lr) than bilinear interpolation, if share > 0
+        ```
+
     Raises:
         ArgumentError: the net has no light tail, or the images have fewer pixels than the tail has weights.
     """

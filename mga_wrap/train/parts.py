@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -11,6 +11,7 @@ from torch import nn
 
 from mga_wrap.errors import ArgumentError, nearest
 from mga_wrap.nets.mga import MGANet
+from mga_wrap.train.stages import Stage
 
 COARSE_TAIL = "coarse_tail"
 PARTS = ("base", "mask", "refine", COARSE_TAIL)
@@ -57,6 +58,15 @@ def coarse_tail(net: MGANet, *, side: int) -> set[str]:
 def is_the_original(name: str, *, tail: set[str]) -> bool:
     """Whether a parameter is one of the user's network, in style "pretrained"."""
     return not name.startswith("mask.") and name not in tail
+
+
+def copy_of_the_original(net: MGANet, stages: Sequence[Stage]) -> MGANet | None:
+    """A frozen copy of the net, if a stage changes the original's weights; else the net itself keeps them."""
+    for stage in stages:
+        tail = coarse_tail(net, side=stage.crop)
+        if any(is_the_original(name, tail=tail) for name in parameters_of(net, stage.parts, side=stage.crop)):
+            return copy.deepcopy(net).eval().requires_grad_(False)
+    return None
 
 
 @contextmanager

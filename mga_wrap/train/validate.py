@@ -12,7 +12,7 @@ from torch import Tensor
 from mga_wrap.errors import ArgumentError
 from mga_wrap.nets.mga import Amount, MGANet, check_amount
 from mga_wrap.pictures.metrics import psnr
-from mga_wrap.train.data import Data, Pair, read_images
+from mga_wrap.train.data import Data, Pair, fingerprints, read_images
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,10 @@ class Validation:
         if self.images < 1 or self.every < 1:
             raise ArgumentError(f"got images={self.images}, every={self.every}; expected both at least 1")
         if self.k is not None:
+            if not isinstance(self.k, tuple | list) or not self.k:
+                raise ArgumentError(
+                    f"got k={self.k!r}; expected a list of amounts, or None for 0 and the network's own"
+                )
             object.__setattr__(self, "k", tuple(check_amount(k) for k in self.k))
 
 
@@ -50,6 +54,9 @@ class Validator:
         net: before training: where the original's output is the target, it is taken from here.
         validation: the pictures.
         taught: compare with the original network's own output, not with HR.
+
+    Attributes:
+        facts: what it measures, for the plan of a training.
     """
 
     def __init__(self, net: MGANet, validation: Validation, *, taught: bool) -> None:
@@ -62,6 +69,7 @@ class Validator:
             taught=taught,
             limit=validation.images,
         )
+        self.facts = {"k": list(self.ks), "images": fingerprints(images.pairs)}
         self._pairs = [self._pair(net, pair) for pair in images.pairs]
 
     @property
