@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from mga_wrap.errors import CheckpointError, one_line
 from mga_wrap.nets.mga import MGANet
 from mga_wrap.train.losses import LOSSES, Outputs
+from mga_wrap.train.parts import evaluating
 from mga_wrap.train.stages import Stage
 from mga_wrap.train.state import load_optimiser, optimiser_tensors, under, with_prefix
 
@@ -116,15 +117,12 @@ class Learner:
     def averaged(self) -> Iterator[None]:
         """The net with the averaged weights in place of the current ones, in eval mode."""
         current = copy.deepcopy(self.parameters)
-        modes = [(module, module.training) for module in self.net.modules()]
         try:
             self.keep_average()
-            self.net.eval()
-            yield
+            with evaluating(self.net):
+                yield
         finally:
             _copy(current, self.parameters)
-            for module, mode in modes:
-                module.training = mode
 
     def keep_average(self) -> None:
         """Put the averaged weights in place of the current ones."""

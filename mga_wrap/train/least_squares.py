@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from mga_wrap.errors import ArgumentError
 from mga_wrap.nets.light import LightTail
 from mga_wrap.nets.mga import MGANet
+from mga_wrap.train.parts import evaluating
 
 RIDGE = 1e-6
 """Added to the normal equations' diagonal, over its mean: features of trained networks are all but dependent."""
@@ -44,12 +45,8 @@ def fit_coarse_tail(net: MGANet, images: Tensor | Iterable[Tensor]) -> float:
     tail = getattr(net.base, "coarse_tail", None)
     if not isinstance(tail, LightTail):
         raise ArgumentError("the network has no light coarse tail; make it with accelerate(..., coarse_tail='light')")
-    training = net.training
-    net.eval()
-    try:
+    with evaluating(net):
         gram, moment, energy, pixels = _normal_equations(net, tail, images)
-    finally:
-        net.train(training)
     if pixels < len(gram):
         raise ArgumentError(
             f"got images of {pixels} pixels for {len(gram)} weights an output; expected several times as many pixels"

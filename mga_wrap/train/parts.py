@@ -88,6 +88,18 @@ def learning(net: MGANet, parameters: dict[str, nn.Parameter]) -> Iterator[None]
             module.training = modes[name]
 
 
+@contextmanager
+def evaluating(net: nn.Module) -> Iterator[None]:
+    """All modules in eval mode, and each in its own again."""
+    modes = [(module, module.training) for module in net.modules()]
+    try:
+        net.eval()
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
 def _set_modes(module: nn.Module, ids: set[int], *, mode: bool) -> None:
     """A module without parameters (dropout) goes with the module that holds it."""
     held = {id(parameter) for parameter in module.parameters()}

@@ -75,3 +75,43 @@ def test_tensorboard_gets_the_same_figures(tmp_path: Path) -> None:
     events = EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()
     assert [(event.step, event.value) for event in events.Scalars("psnr_0")] == [(5, 35.0), (15, 45.0)]
+
+
+# Older and broken logs -----------------------------------------------------------------------------------------------
+
+
+def test_the_rate_of_an_older_log_is_read(written: Path) -> None:
+    text = (written / "log.csv").read_text()
+    (written / "log.csv").write_text(text.replace(",rate,", ",lr,"))
+    Log(written, columns=COLUMNS, order=ORDER, stage=2, step=0)
+    assert (written / "log.csv").read_text() == text
+
+
+HEADER = ",".join(COLUMNS)
+BROKEN = [
+    (b"\x89PNG\r\n\x1a\n\x00\x00", "'utf-8' codec can't decode"),
+    (b"\x00\x01\x02", "its first line has no stage, step, total_steps"),
+    (b"name,mean\na,1\n", "its first line has no stage, step, total_steps"),
+    (b"stage,step\ncoarse,5\n", "its first line has no total_steps"),
+    (b"stage,step,total_steps,loss\ncoarse,5,5,0.5\n", "it has the columns stage, step, total_steps, loss; expected"),
+    (f"{HEADER}\ncoarse,5\nmask,5,15,0.5,0.1,30\n".encode(), "line 2 is no row of it"),
+    (f"{HEADER}\ncoarse,5,5,0.5,0.1,30\ncoarse,five,5,0.5,0.1,30\n".encode(), "line 3 is no row of it"),
+    (f'{HEADER}\ncoarse,5,5,0.5,0.1,"30\n'.encode(), "unexpected end of data"),
+    (f"{HEADER}\n{'9' * 200_000},5,5,0.5,0.1,30\n".encode(), "field larger than field limit"),
+]
+
+
+@pytest.mark.parametrize(("content", "reason"), BROKEN, ids=[reason for _, reason in BROKEN])
+def test_a_broken_log_is_told_and_stays(content: bytes, reason: str, tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_bytes(content)
+    message = rf"log.csv cannot be gone on with: .*{reason}.*; move it away, or choose another output_dir"
+    with pytest.raises(mga.CheckpointError, match=message):
+        Log(tmp_path, columns=COLUMNS, order=ORDER, stage=2, step=0)
+    assert (tmp_path / "log.csv").read_bytes() == content
+
+
+@pytest.mark.parametrize("content", ["", "sta", "stage,step,tot", "stage,step,total_steps,loss,rate,psnr_0"])
+def test_a_header_that_a_kill_cut_off_is_none(content: str, tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text(content)
+    Log(tmp_path, columns=COLUMNS, order=ORDER, stage=0, step=0).add(row("coarse", 5, 5))
+    assert steps(tmp_path) == [("coarse", "5")]
