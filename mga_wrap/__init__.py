@@ -14,7 +14,16 @@ if TYPE_CHECKING:
     from mga_wrap.api import accelerate, inspect
     from mga_wrap.backbones.registry import create_backbone, list_backbones, register_backbone
     from mga_wrap.config import CutConfig
-    from mga_wrap.errors import ArgumentError, CheckpointError, CutError, ImageError, MGAError, TrainingError
+    from mga_wrap.errors import (
+        ArgumentError,
+        CheckpointError,
+        CutError,
+        ImageError,
+        MGAError,
+        TrainingError,
+        UnfittedWarning,
+    )
+    from mga_wrap.fitting.fit import FitReport, fit
     from mga_wrap.hub import from_pretrained, list_pretrained
     from mga_wrap.infer.api import upscale
     from mga_wrap.nets.mask import MaskPredictor
@@ -33,6 +42,7 @@ __all__ = [
     "CutConfig",
     "CutError",
     "Data",
+    "FitReport",
     "ImageError",
     "MGAError",
     "MGANet",
@@ -40,10 +50,12 @@ __all__ = [
     "MaskPredictor",
     "Stage",
     "TrainingError",
+    "UnfittedWarning",
     "Validation",
     "__version__",
     "accelerate",
     "create_backbone",
+    "fit",
     "fit_coarse_tail",
     "from_pretrained",
     "inspect",
@@ -58,6 +70,8 @@ _HOME = {
     "accelerate": "mga_wrap.api",
     "inspect": "mga_wrap.api",
     "CutConfig": "mga_wrap.config",
+    "FitReport": "mga_wrap.fitting.fit",
+    "fit": "mga_wrap.fitting.fit",
     "create_backbone": "mga_wrap.backbones.registry",
     "list_backbones": "mga_wrap.backbones.registry",
     "register_backbone": "mga_wrap.backbones.registry",

@@ -13,6 +13,8 @@ from mga_wrap.config import Amount, CoarseTail, CutConfig, Halo, Style
 from mga_wrap.cut.anatomy import Anatomy, describe
 from mga_wrap.cut.build import build
 from mga_wrap.cut.crossing import interface
+from mga_wrap.fitting.fit import fit as fit_network
+from mga_wrap.fitting.sources import Images
 from mga_wrap.graph.chain import find_chain
 from mga_wrap.graph.trace import UntraceableError
 from mga_wrap.nets.mga import MGANet
@@ -30,6 +32,7 @@ def accelerate(
     coarse_tail: CoarseTail = "copy",
     mask: Mapping[str, Any] | None = None,
     example: Tensor | None = None,
+    fit: Images | None = None,
 ) -> MGANet:
     """Cut a super-resolution network into a Base-Net for the whole image and a Refine-Net for its neediest patches.
 
@@ -46,6 +49,8 @@ def accelerate(
         style: leave it for a network that is trained; "paper" is the published layout, to be trained from scratch.
         mask: for ablations.
         example: (B, 3, H, W), an image that the network takes, if it does not take (1, 3, 32, 24).
+        fit: images to fit the network on for a minute, see `mga_wrap.fit`; without them it has to be fitted or trained
+            before it is used, and says so.
 
     Returns:
         The accelerated network, in the mode (train or eval), dtype and on the device of the model.
@@ -64,7 +69,10 @@ def accelerate(
         (1, 3, 160, 240) True
     """
     config = CutConfig(split_at, k, p, halo, style, coarse_tail, mask)  # type: ignore[arg-type]  # None: the default
-    return accelerate_as(model, config, example=example)
+    net = accelerate_as(model, config, example=example)
+    if fit is not None:
+        fit_network(net, fit)
+    return net
 
 
 def accelerate_as(model: nn.Module, config: CutConfig, *, example: Tensor | None = None) -> MGANet:
@@ -77,6 +85,7 @@ def accelerate_as(model: nn.Module, config: CutConfig, *, example: Tensor | None
         if config.style == "paper":
             raise
         net = build(model, find_chain(model, example=example, sized=True), config, backbone=backbone)
+    net.fitted = False
     return net.train(model.training)
 
 

@@ -42,6 +42,10 @@ class TrainingError(MGAError):
     """A training cannot go on; the message names the step and the images, the last good state is kept."""
 
 
+class UnfittedWarning(UserWarning):
+    """A network is used whose coarse tail and score have never learned anything: see `mga_wrap.fit`."""
+
+
 def nearest(name: object, known: Iterable[str]) -> str:
     """The name with what was expected and the known name nearest to it, for the end of an error message."""
     known = list(known)

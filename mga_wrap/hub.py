@@ -69,6 +69,7 @@ def from_pretrained(name_or_dir: str | Path, *, model: nn.Module | None = None) 
             "restore the file that save_pretrained wrote"
         )
     _load(net, read_weights(folder / WEIGHTS), path=folder / WEIGHTS)
+    net.fitted = config.get("fitted", True) is not False
     return net
 
 

@@ -18,8 +18,8 @@ from mga_wrap.fitting import tail as tail_fit
 from mga_wrap.fitting.samples import Sample, light_tail, luma, sample
 from mga_wrap.fitting.sources import Images, apart, crops, read_pictures
 from mga_wrap.nets.mga import MGANet
+from mga_wrap.nets.parts import coarse_tail
 from mga_wrap.nets.score import ScorePredictor
-from mga_wrap.train.parts import coarse_tail
 
 SHARES = (0.0, 0.1, 0.2, 0.3)
 """Shares of refined patches that are reported; 0 is the coarse image."""
@@ -139,6 +139,7 @@ class _Run:
             )
             steps = self._fit_tail(learn, held)
             self._fit_score(learn, held)
+            net.fitted = True
         after = rows(net, held)
         return FitReport(
             self._over * self.seconds if self.seconds else 0.0, len(learn), steps, len(held), before, after
@@ -227,6 +228,7 @@ def _undisturbed(net: MGANet) -> Iterator[None]:
     """In eval mode, with what learns and the modes as they were afterwards; torch's random state is not touched."""
     modes = [(module, module.training) for module in net.modules()]
     grads = [(parameter, parameter.requires_grad) for parameter in net.parameters()]
+    said, net.said_unfitted = net.said_unfitted, True  # it is used to be fitted
     try:
         net.eval().requires_grad_(False)
         if isinstance(net.mask, ScorePredictor):
@@ -234,6 +236,7 @@ def _undisturbed(net: MGANet) -> Iterator[None]:
         with torch.no_grad():
             yield
     finally:
+        net.said_unfitted = said
         for module, mode in modes:
             module.training = mode
         for parameter, grad in grads:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from mga_wrap.checkpoint import write_checkpoint
 from mga_wrap.config import Amount, CutConfig, check_k, check_max_loss
 from mga_wrap.counting import macs_by_module
-from mga_wrap.errors import ArgumentError, CheckpointError
+from mga_wrap.errors import ArgumentError, CheckpointError, UnfittedWarning
 from mga_wrap.nets.chunks import refine_windows
 from mga_wrap.nets.layouts import Crossing
 from mga_wrap.nets.mask import MaskPredictor
@@ -86,6 +87,7 @@ class MGANet(nn.Module):
         config: what was asked for, with the block, p and halo that it came to.
         geometry: what the cut found out.
         backbone: the arguments of `create_backbone` that build the original, if it is one of ours.
+        fitted: whether the coarse tail and the score have learned; if not, the network says so when it is used.
 
     Example:
         >>> import torch, mga_wrap as mga
@@ -105,6 +107,7 @@ class MGANet(nn.Module):
         config: CutConfig,
         geometry: Geometry,
         backbone: dict[str, Any] | None = None,
+        fitted: bool = True,
     ) -> None:
         super().__init__()
         self.base = base
@@ -113,6 +116,8 @@ class MGANet(nn.Module):
         self.config = config
         self.geometry = geometry
         self.backbone = backbone
+        self.fitted = fitted
+        self.said_unfitted = False
 
     @property
     def scale(self) -> int:
@@ -266,6 +271,7 @@ class MGANet(nn.Module):
             config=config or self.config,
             geometry=geometry or self.geometry,
             backbone=self.backbone,
+            fitted=self.fitted,
         )
         other.training = self.training
         return other
@@ -299,6 +305,7 @@ class MGANet(nn.Module):
             "format_version": FORMAT_VERSION,
             "scale": self.scale,
             "backbone": self.backbone,
+            "fitted": self.fitted,
             "cut": self.config.as_json(),
         }
         write_checkpoint(Path(folder), config=config, tensors=self.state_dict())
@@ -322,7 +329,20 @@ class MGANet(nn.Module):
         channels = self.geometry.channels
         if lr.ndim != 4 or 0 in lr.shape or lr.shape[1] != channels:
             raise ArgumentError(f"got lr of shape {tuple(lr.shape)}; expected a non-empty (B, {channels}, H, W)")
-        return self.k if k is None else check_k(k)
+        k = self.k if k is None else check_k(k)
+        if not (self.fitted or self.said_unfitted or self.training or k == "dense" or torch.compiler.is_compiling()):
+            self._say_unfitted()
+        return k
+
+    def _say_unfitted(self) -> None:
+        """Once for each network."""
+        self.said_unfitted = True
+        warnings.warn(
+            "this network was cut and never fitted: where it does not refine, it shows what an untrained tail makes. "
+            "Fit it on a few images, mga_wrap.fit(net, images), which takes a minute, or train it",
+            UnfittedWarning,
+            stacklevel=5,
+        )
 
 
 def neediest(score: Tensor, k: Amount) -> Tensor:

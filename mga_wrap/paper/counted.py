@@ -16,6 +16,7 @@ from mga_wrap.api import accelerate
 from mga_wrap.backbones.registry import create_backbone
 from mga_wrap.counting import activations_by_module, count_activations, count_parameters, macs_by_module
 from mga_wrap.errors import ArgumentError
+from mga_wrap.nets.mask import MaskPredictor
 from mga_wrap.nets.mga import MGANet
 from mga_wrap.paper.cost_model import MapCost, PaperCost, mask_activations, mask_macs
 from mga_wrap.paper.facts import CUTS, PATCH
@@ -76,7 +77,7 @@ def activations_at(network: str, scale: int, height: int, width: int) -> Activat
     net = paper_net(network, scale)
     lr = torch.empty(1, 3, height, width, device="meta")
     patch = activations_by_module(net, lr, k=1)["refine"]
-    mask = mask_activations(net.mask.conv1.in_channels) * height * width
+    mask = mask_activations(_channels(net)) * height * width
     return Activations(count_activations(net.base, lr), patch, mask)
 
 
@@ -92,6 +93,12 @@ def paper_cost(network: str, scale: int) -> PaperCost:
         base=MapCost.through(_SQUARES, [macs["base"] for macs in on_squares]),
         refine=MapCost.through(_SQUARES, [macs["refine"] for macs in on_squares]),
         patch=on_patches["refine"] // (_SIDE // PATCH) ** 2,
-        mask=mask_macs(net.mask.conv1.in_channels),
+        mask=mask_macs(_channels(net)),
         parameters={"B": parts["base"], "D": dense, "A": dense, "M": dense + parts["mask"]},
     )
+
+
+def _channels(net: MGANet) -> int:
+    """C of the feature: in style "paper" the mask predictor's convolutions have it."""
+    assert isinstance(net.mask, MaskPredictor)
+    return net.mask.conv1.in_channels

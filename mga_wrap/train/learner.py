@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from mga_wrap.errors import CheckpointError, one_line
 from mga_wrap.nets.mga import MGANet
+from mga_wrap.nets.parts import evaluating
 from mga_wrap.train.losses import LOSSES, Outputs
-from mga_wrap.train.parts import evaluating
 from mga_wrap.train.stages import Stage
 from mga_wrap.train.state import load_optimiser, optimiser_tensors, under, with_prefix
 

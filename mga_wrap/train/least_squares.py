@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from mga_wrap.errors import ArgumentError
 from mga_wrap.nets.light import LightTail
 from mga_wrap.nets.mga import MGANet
-from mga_wrap.train.parts import evaluating
+from mga_wrap.nets.parts import evaluating
 
 RIDGE = 1e-6
 """Added to the normal equations' diagonal, over its mean: features of trained networks are all but dependent."""

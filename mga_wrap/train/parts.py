@@ -6,11 +6,11 @@ import copy
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
-import torch
 from torch import nn
 
 from mga_wrap.errors import ArgumentError, nearest
 from mga_wrap.nets.mga import MGANet
+from mga_wrap.nets.parts import coarse_tail
 from mga_wrap.train.stages import Stage
 
 COARSE_TAIL = "coarse_tail"
@@ -35,24 +35,6 @@ def parameters_of(net: MGANet, parts: Iterable[str], *, side: int) -> dict[str, 
             raise ArgumentError(f"the part {part!r} of the network has no parameters of its own; leave it out")
         chosen |= {name: parameter for name, parameter in net.named_parameters() if name in found}
     return chosen
-
-
-def coarse_tail(net: MGANet, *, side: int) -> set[str]:
-    """Names of the Base-Net's parameters that only the coarse image depends on.
-
-    Found by running it: a parameter without a gradient from anything that crosses the cut. Training them changes
-    neither what the Refine-Net gets nor, in style "pretrained", any refined patch.
-    """
-    base = copy.deepcopy(net.base).eval().requires_grad_(True)
-    named = dict(base.named_parameters())
-    like = next(iter(named.values()))
-    lr = torch.full((1, net.geometry.channels, side, side), 0.5, device=like.device, dtype=like.dtype)
-    with torch.inference_mode(False), torch.enable_grad():
-        _, *crossing = base(lr)
-        needed = [x for x in crossing if x.requires_grad]
-        total = torch.stack([x.sum() for x in needed]).sum()
-        gradients = torch.autograd.grad(total, list(named.values()), allow_unused=True)
-    return {f"base.{name}" for name, gradient in zip(named, gradients, strict=True) if gradient is None}
 
 
 def is_the_original(name: str, *, tail: set[str]) -> bool:
@@ -86,18 +68,6 @@ def learning(net: MGANet, parameters: dict[str, nn.Parameter]) -> Iterator[None]
             parameter.requires_grad_(before[name])
         for name, module in net.named_modules():
             module.training = modes[name]
-
-
-@contextmanager
-def evaluating(net: nn.Module) -> Iterator[None]:
-    """All modules in eval mode, and each in its own again."""
-    modes = [(module, module.training) for module in net.modules()]
-    try:
-        net.eval()
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
 
 
 def _set_modes(module: nn.Module, ids: set[int], *, mode: bool) -> None:
