@@ -1,11 +1,10 @@
-"""The command lines: what is written, what is said, and the exit code."""
+"""`mga-wrap upscale`: what is written, what is said, and the exit code."""
 
 from __future__ import annotations
 
-import csv
 import importlib
+import importlib.util
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,59 +12,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from click.testing import Result
+from cli.calls import H, W, enlarge, files_in, run, save
 from PIL import ExifTags, Image, ImageCms, ImageOps
-from typer.testing import CliRunner
 
 import mga_wrap
-from mga_wrap.api import accelerate
-from mga_wrap.backbones.registry import create_backbone
-from mga_wrap.cli import app
 from mga_wrap.infer import network_for, upscale
 
-ROOT = Path(__file__).resolve().parents[1]
-H, W = 12, 18
+ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An untrained network that enlarges by 2; its refined patches differ from the coarse image."""
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("nets") / "mine"
-    accelerate(create_backbone("fsrcnn", scale=2), style="paper").save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture
-def photo(tmp_path: Path) -> Path:
-    return save(tmp_path / "in" / "photo.png")
-
-
-def save(path: Path, mode: str = "RGB") -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    values = np.random.default_rng(len(path.name)).integers(0, 256, (H, W, 4)).astype(np.uint8)
-    image = Image.fromarray(values, "RGBA")
-    (image.convert("RGB") if mode == "P" else image).convert(mode).save(path)
-    return path
-
-
-def run(*words: object) -> Result:
-    result = CliRunner().invoke(app, [str(word) for word in words])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception  # a traceback is never an answer
-    return result
-
-
-def enlarge(saved: Path, *words: object) -> Result:
-    return run("upscale", *words, "--model", saved, "--device", "cpu")
-
-
-def files_in(folder: Path) -> list[str]:
-    return sorted(file.name for file in folder.iterdir())
-
-
-# ------------------------------------------------------------------------------------------------------------- upscale
 def test_a_picture_goes_into_a_folder_that_is_made(saved: Path, photo: Path, tmp_path: Path) -> None:
     result = enlarge(saved, photo, "-o", tmp_path / "new" / "out")
     assert (result.exit_code, result.stderr) == (0, "")
@@ -255,7 +210,7 @@ def test_a_broken_tiff_is_one_line_and_its_library_is_silent(saved: Path, photo:
     "error", [RecursionError("maximum recursion depth"), RuntimeError("odd"), OSError(5, "broken")]
 )
 @pytest.mark.parametrize(
-    "place", ["mga_wrap.infer.api.explain", "mga_wrap.pictures.files.to_pil", "PIL.Image.Image.save"]
+    "place", ["mga_wrap.cli.work.upscale.explain", "mga_wrap.pictures.files.to_pil", "PIL.Image.Image.save"]
 )
 def test_whatever_fails_at_one_input_is_one_line_and_the_others_go_on(
     place: str, error: Exception, saved: Path, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -362,96 +317,3 @@ def test_the_network_in_the_package_is_the_default(photo: Path, tmp_path: Path) 
     assert result.exit_code == 0, result.stderr
     with Image.open(tmp_path / "out" / "photo_x4.png") as image:
         assert image.size == (4 * W, 4 * H)
-
-
-# ------------------------------------------------------------------------------------------------------------- inspect
-def test_inspect_shows_the_blocks_of_a_backbone() -> None:
-    result = run("inspect", "fsrcnn", "--scale", "2")
-    assert result.exit_code == 0
-    assert "body.3" in result.stdout
-
-
-def test_inspect_shows_the_parts_of_a_saved_network(saved: Path) -> None:
-    result = run("inspect", saved)
-    assert result.exit_code == 0
-    for number in ("23,363", "1,576", "18,331", "43,270"):  # the paper's FSRCNN-M, part by part
-        assert number in result.stdout
-    assert "x2, p=4, halo=1, k=0.25" in result.stdout
-
-
-def test_inspect_counts_for_any_size_and_beside_the_original(saved: Path, tmp_path: Path) -> None:
-    accelerate(create_backbone("fsrcnn", scale=2)).save_pretrained(tmp_path / "mine")
-    result = run("inspect", tmp_path / "mine", "--size", "64x32")
-    assert result.exit_code == 0
-    assert "an image of 64 x 32: 2 of 8 patches refined" in result.stdout
-    assert re.search(r"original +│ +24,683 │ +49.8 ", result.stdout)
-    assert "original" not in run("inspect", saved).stdout
-    for size in ("64", "0x9", "axb"):
-        result = run("inspect", saved, "--size", size)
-        assert (result.exit_code, f"got the size '{size}'; expected WIDTHxHEIGHT" in result.stderr) == (2, True)
-
-
-def test_inspect_lists_what_there_is_for_an_unknown_name() -> None:
-    result = run("inspect", "srcnn")
-    assert result.exit_code == 2
-    assert result.stderr.startswith("error: got srcnn; expected the folder of a saved network, or one of these:")
-    assert "backbones fsrcnn, pan, rcan, rfdn, srresnet; pretrained " in result.stderr
-
-
-# ---------------------------------------------------------------------------------------------------------------- eval
-def test_eval_prints_a_table_and_writes_the_same_as_csv(saved: Path, tmp_path: Path) -> None:
-    for name in ("a[b]", "b"):
-        values = np.random.default_rng(1).integers(0, 256, (33, 41, 3)).astype(np.uint8)
-        Image.fromarray(values).save(tmp_path / f"{name}.png")
-    words = ["--data", tmp_path, "--scale", 2, "--model", saved, "--csv", tmp_path / "new" / "rows.csv"]
-    result = run("eval", *words, "--k", "base", "--k", "0.5", "--crop", "2")
-    assert result.exit_code == 0, result.stderr
-    rows = list(csv.DictReader((tmp_path / "new" / "rows.csv").read_text().splitlines()))
-    assert [(row["picture"], row["k"]) for row in rows] == [
-        (name, k) for name in ("a[b].png", "b.png", "mean") for k in ("0", "0.5")
-    ]
-    for row in rows:
-        assert row["picture"] in result.stdout
-        assert f"{float(row['psnr_y']):.3f} / {float(row['ssim_y']):.4f}" in result.stdout
-
-
-def test_eval_uses_the_networks_own_k(saved: Path, tmp_path: Path) -> None:
-    Image.new("RGB", (40, 40)).save(tmp_path / "a.png")
-    assert "k = 0.25" in run("eval", "--data", tmp_path, "--scale", 2, "--model", saved).stdout
-
-
-@pytest.mark.parametrize(
-    ("words", "code", "text"),
-    [
-        (["--scale", "3"], 2, "scale=3 and a model that enlarges by 2"),
-        (["--scale", "2", "--crop", "3"], 2, "crop=3; expected a multiple of the scale 2"),
-        (["--scale", "2", "--k", "-2"], 2, "k=-2"),
-        (["--scale", "2"], 1, "both sides must be at least 8"),
-    ],
-)
-def test_eval_tells_what_is_wrong(words: list[str], code: int, text: str, saved: Path, tmp_path: Path) -> None:
-    Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
-    result = run("eval", "--data", tmp_path, "--model", saved, *words)
-    assert (result.exit_code, text in result.stderr) == (code, True)
-
-
-def test_eval_needs_pictures(saved: Path, tmp_path: Path) -> None:
-    result = run("eval", "--data", tmp_path, "--scale", 2, "--model", saved)
-    assert (result.exit_code, "is a folder without images" in result.stderr) == (1, True)
-
-
-# --------------------------------------------------------------------------------------------------------- the program
-def test_it_runs_as_a_module() -> None:
-    words = [sys.executable, "-m", "mga_wrap", "--version"]
-    done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=ROOT)
-    assert (done.returncode, done.stdout) == (0, f"mga-wrap {mga_wrap.__version__}\n")
-
-
-def test_the_command_line_itself_imports_no_torch() -> None:
-    package = "sys.modules['mga_wrap'] = types.ModuleType('mga_wrap', ''); sys.modules['mga_wrap'].__version__ = ''"
-    code = (
-        f"import sys, types; {package}; sys.modules['mga_wrap'].__path__ = ['mga_wrap'];"
-        "import mga_wrap.cli; print(sorted({'torch', 'numpy', 'PIL'} & set(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert done.stdout == "[]\n"
