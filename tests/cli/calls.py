@@ -48,6 +48,16 @@ def picture(path: Path, height: int, width: int, *, mode: str = "RGB") -> Path:
     return path
 
 
+def broken_tiff(whole: Path) -> bytes:
+    """A third of a compressed picture, which is written to `whole`, is overwritten."""
+    noise = np.random.default_rng(0).integers(0, 256, (200, 200, 3)).astype(np.uint8)
+    Image.fromarray(noise).save(whole, compression="tiff_adobe_deflate")
+    content = bytearray(whole.read_bytes())
+    third = len(content) // 3
+    content[third : 2 * third] = b"\xff" * third
+    return bytes(content)
+
+
 def files_in(folder: Path) -> list[str]:
     return sorted(file.name for file in folder.iterdir())
 

@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cli.calls import H, W, enlarge, files_in, run, save
+from cli.calls import H, W, broken_tiff, enlarge, files_in, run, save
 from PIL import ExifTags, Image, ImageCms, ImageOps
 
-import mga_wrap
+import mga_wrap as mga
+from mga_wrap.config import parse_k
 from mga_wrap.infer import network_for, upscale
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -92,6 +93,30 @@ def test_one_pixel_is_enlarged(saved: Path, tmp_path: Path) -> None:
 def test_k_is_a_number_a_share_or_a_word(k: str, share: float, saved: Path, photo: Path, tmp_path: Path) -> None:
     result = enlarge(saved, photo, "-o", tmp_path / "out", "--k", k, "--mask")
     assert f"{share:.1%} refined" in result.stdout
+
+
+@pytest.mark.parametrize("mask", [False, True])
+@pytest.mark.parametrize("k", ["0", "base", "3", "0.5", "all", "dense", None])
+def test_the_mask_is_predicted_only_where_patches_are_chosen_or_it_is_shown(
+    k: str | None, mask: bool, saved: Path, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+    predict = mga.MaskPredictor.forward
+
+    def counted(self: mga.MaskPredictor, *given: Any, **options: Any) -> Any:
+        calls.append(given)
+        return predict(self, *given, **options)
+
+    monkeypatch.setattr(mga.MaskPredictor, "forward", counted)
+    words = (() if k is None else ("--k", k)) + (("--mask",) if mask else ())
+    result = enlarge(saved, photo, "-o", tmp_path / "out.png", *words)
+    share = {"0": 0, "base": 0, "3": 3 / 15, "0.5": 8 / 15, None: 4 / 15}.get(k, 1)
+    assert f"{share:.1%} refined" in result.stdout
+    assert len(calls) == (1 if mask or k in ("3", "0.5", None) else 0)
+    monkeypatch.undo()
+    with Image.open(photo) as image, Image.open(tmp_path / "out.png") as written:
+        expected = upscale(image, model=network_for(saved, device="cpu"), k=None if k is None else parse_k(k))
+        np.testing.assert_array_equal(np.asarray(written), np.asarray(expected))
 
 
 def test_dtype_is_handed_on(saved: Path, photo: Path, tmp_path: Path) -> None:
@@ -191,12 +216,7 @@ def test_a_photo_is_turned_upright_and_keeps_exif_and_profile(
 
 
 def test_a_broken_tiff_is_one_line_and_its_library_is_silent(saved: Path, photo: Path, tmp_path: Path) -> None:
-    noise = np.random.default_rng(0).integers(0, 256, (200, 200, 3)).astype(np.uint8)
-    Image.fromarray(noise).save(tmp_path / "whole.tif", compression="tiff_adobe_deflate")
-    content = bytearray((tmp_path / "whole.tif").read_bytes())
-    third = len(content) // 3
-    content[third : 2 * third] = b"\xff" * third
-    (tmp_path / "broken.tif").write_bytes(content)
+    (tmp_path / "broken.tif").write_bytes(broken_tiff(tmp_path / "whole.tif"))
     (tmp_path / "cut.tif").write_bytes((tmp_path / "whole.tif").read_bytes()[:500])
     words = ["upscale", tmp_path / "broken.tif", tmp_path / "cut.tif", photo, "-o", tmp_path / "out"]
     command = [sys.executable, "-m", "mga_wrap", *words, "--model", saved, "--device", "cpu"]
@@ -237,6 +257,20 @@ def test_whatever_fails_at_one_input_is_one_line_and_the_others_go_on(
     assert files_in(tmp_path / "out") == ["last_x2.png"]
 
 
+def test_it_ends_quietly_when_nobody_reads_its_output(
+    saved: Path, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = []
+
+    def closed(job: Any, *_: Any) -> str:
+        tried.append(job)
+        raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr("mga_wrap.cli.work.upscale._run", closed)
+    result = enlarge(saved, photo, save(tmp_path / "in" / "last.png"), "-o", tmp_path / "out")
+    assert (result.exit_code, result.stderr, len(tried)) == (1, "", 1)
+
+
 def test_an_output_that_cannot_be_written_is_told(saved: Path, photo: Path, tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("mine")
     result = enlarge(saved, photo, "-o", tmp_path / "taken")
@@ -252,7 +286,7 @@ def test_a_network_that_fails_on_a_picture_names_it(
     def fail(*_: Any, **__: Any) -> None:
         raise RuntimeError("not enough memory: you tried to allocate 9 GB")
 
-    monkeypatch.setattr(mga_wrap.MGANet, "trace", fail)
+    monkeypatch.setattr(mga.MGANet, "trace", fail)
     result = enlarge(saved, photo, "-o", tmp_path / "out")
     assert result.exit_code == 1
     assert result.stderr.startswith(f"error: {photo}: MGANet failed on lr of shape (1, 3, 12, 18): not enough memory")
