@@ -8,10 +8,12 @@ from typing import Annotated, Any
 import typer
 
 from mga_wrap.cli.app import command
-from mga_wrap.cli.options import DTYPE_HELP, Device, check_model, check_there, read_size
+from mga_wrap.cli.options import DTYPE_HELP, Device, check_model, check_outputs, check_there, read_size
 from mga_wrap.config import HELP, CutConfig
 from mga_wrap.errors import ArgumentError
 
+MOST_THREADS = 1024
+"""torch asks the system for any number, and ends the process where the system has not so many."""
 _DEFAULT = CutConfig()
 
 
@@ -59,7 +61,10 @@ def bench(
     given = [f"--{name.replace('_', '-')}" for name, value in of_a_backbone.items() if value is not None]
     if model is not None and given:
         raise ArgumentError(f"got {', '.join(given)} with --model, which is cut already; leave out, or give --backbone")
+    if threads is not None and not 1 <= threads <= MOST_THREADS:
+        raise ArgumentError(f"got threads={str(threads)[:20]}; expected a whole number from 1 to {MOST_THREADS}")
     check_there(checkpoint)
     check_model(model)
+    check_outputs(csv, json, markdown)
     config = CutConfig.from_text(**cut)
     return {"size": read_size(size), **{name: getattr(config, name) for name in cut}}

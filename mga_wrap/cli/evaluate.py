@@ -20,6 +20,7 @@ from mga_wrap.cli.options import (
     Markdown,
     ModelName,
     check_model,
+    check_outputs,
     check_there,
     read_k,
 )
@@ -53,4 +54,5 @@ def evaluate(
     """Measure PSNR, SSIM, MACs and seconds: HR is reduced by exact bicubic interpolation and enlarged again."""
     check_there(data, lr)
     check_model(model)
+    check_outputs(csv, json, markdown, *(plot or ()))
     return {"k": [read_k(text, words=("original",)) for text in k or ()]}

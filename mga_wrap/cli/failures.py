@@ -11,6 +11,9 @@ import typer
 
 from mga_wrap.errors import ArgumentError, MGAError
 
+_LONGEST = 1000
+"""Characters of an error that are shown: an option may have been given any number of them."""
+
 
 @contextmanager
 def exit_on_error() -> Iterator[None]:
@@ -33,4 +36,5 @@ def say_error(error: BaseException, *, about: Path | None = None) -> None:
     text = str(error) or type(error).__name__
     if about is not None and str(about) not in text:
         text = f"{about}: {text}"
-    print("error:", " ".join(line.strip() for line in text.splitlines()), file=sys.stderr)
+    line = " ".join(line.strip() for line in text.splitlines())
+    print("error:", line if len(line) <= _LONGEST else f"{line[:_LONGEST]} ...", file=sys.stderr)

@@ -19,6 +19,7 @@ from mga_wrap.cli.options import (
     Markdown,
     ModelName,
     check_model,
+    check_outputs,
     check_there,
 )
 from mga_wrap.errors import ArgumentError
@@ -43,5 +44,6 @@ def mask_accuracy(
     """Compare the predicted error mask with the true one: how many of the top k patches are the same (Table 1)."""
     check_there(data, lr, paper)
     check_model(model)
+    check_outputs(csv, json, markdown)
     if k and min(k) < 1:
         raise ArgumentError(f"got k={min(k)}; expected a number of patches, 1 or more")

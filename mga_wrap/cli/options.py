@@ -56,9 +56,9 @@ def read_size(text: str) -> tuple[int, int]:
     Raises:
         ArgumentError: text is no such size.
     """
-    found = re.fullmatch(r"0*(\d{1,9})[xX×]0*(\d{1,9})", text)
+    found = re.fullmatch(r"0*(\d{1,6})[xX×]0*(\d{1,6})", text)
     if found is None or "0" in found.groups():
-        raise ArgumentError(f"got --size {text[:40]}; expected WIDTHxHEIGHT in pixels, such as 640x360")
+        raise ArgumentError(f"got --size {text[:40]}; expected WIDTHxHEIGHT, 1 to 999999 pixels each, e.g. 640x360")
     return int(found[1]), int(found[2])
 
 
@@ -77,6 +77,17 @@ def check_any_there(paths: list[Path]) -> None:
     """Like `check_there`, for a command that goes on with the others."""
     if not any(_is_there(path) for path in paths):
         check_there(*paths)
+
+
+def check_outputs(*paths: Path | None) -> None:
+    """See that what is to become a file has the name of one, before anything is measured for it.
+
+    Raises:
+        ArgumentError: it is empty, or that of a folder.
+    """
+    for path in paths:
+        if path is not None and (path.name in ("", "..") or os.path.isdir(path)):
+            raise ArgumentError(f"got the folder {path} for an output; expected the name of a file")
 
 
 def check_model(model: str | None) -> None:

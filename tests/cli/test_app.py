@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from cli.calls import run, save
 import mga_wrap
 from mga_wrap import cli
 from mga_wrap.cli.app import app, work_of
+from mga_wrap.cli.failures import say_error
 from mga_wrap.errors import ArgumentError, MGAError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -129,3 +131,22 @@ def test_values_that_a_declaration_has_read_take_the_place_of_their_texts(
     monkeypatch.setattr("mga_wrap.cli.work.upscale.upscale", lambda **options: seen.append(options))
     run("upscale", save(tmp_path / "a.png"), "-o", tmp_path / "out", "--k", "100")
     assert (seen[0]["k"], seen[0]["out"], seen[0]["mask"]) == (100, tmp_path / "out", False)
+
+
+def test_a_name_that_is_no_text_is_printed_byte_for_byte(saved: Path, tmp_path: Path) -> None:
+    name = os.fsdecode(b"\xff\xfe.png")
+    save(tmp_path / "plain.png").rename(tmp_path / name)
+    words = ["upscale", tmp_path / name, "-o", tmp_path / "out", "--model", saved, "--device", "cpu"]
+    line = [sys.executable, "-m", "mga_wrap", *words]
+    environment = {**os.environ, "PYTHONUTF8": "1", "LC_ALL": "C.UTF-8"}
+    done = subprocess.run(line, capture_output=True, check=False, cwd=ROOT, env=environment)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert os.fsencode(tmp_path / "out") + b"/\xff\xfe_x2.png: 18 x 12" in done.stdout
+
+
+def test_an_error_of_any_length_is_a_short_line(capsys: pytest.CaptureFixture[str]) -> None:
+    say_error(ArgumentError("got " + "9" * 5000), about=Path("a\nb.png"))
+    said = capsys.readouterr().err
+    assert said.startswith("error: a b.png: got 9999")
+    assert said.endswith("9 ...\n")
+    assert (len(said) < 1100, said.count("\n")) == (True, 1)

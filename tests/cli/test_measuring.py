@@ -86,3 +86,17 @@ def test_a_broken_tiff_is_one_line_and_its_library_is_silent(command: str, saved
     done = subprocess.run(line, capture_output=True, text=True, check=False, cwd=ROOT)  # C writes past Python
     assert (done.returncode, done.stdout) == (1, "")
     assert [line.split(":")[0] for line in done.stderr.splitlines()] == ["error"]
+
+
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [(command, option) for command in ("eval", "mask-accuracy") for option in ("--csv", "--json", "--markdown")]
+    + [("eval", "--plot")],
+)
+def test_an_output_that_is_a_folder_is_told_before_anything_is_measured(
+    command: str, option: str, saved: Path, data: Path
+) -> None:
+    for path in ("", data):
+        result = measure(command, data, saved, option, path)
+        assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1)
+        assert "for an output; expected the name of a file" in result.stderr

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from cli.calls import run
 
-from mga_wrap.cli.options import check_any_there, check_model, check_there, read_k, read_size
+from mga_wrap.cli.options import check_any_there, check_model, check_outputs, check_there, read_k, read_size
 from mga_wrap.config import HELP, CutConfig
 from mga_wrap.errors import ArgumentError, CheckpointError, ImageError
 from mga_wrap.measure.settings import ORIGINAL
@@ -36,11 +36,15 @@ def test_a_size_is_read(text: str, size: tuple[int, int]) -> None:
     assert read_size(text) == size
 
 
-@pytest.mark.parametrize("text", ["", "3", "3x", "0x3", "3x00", "-3x3", "3x3x3", "3.0x3", "9" * 5000 + "x3", "a\nxb"])
+@pytest.mark.parametrize(
+    "text", ["", "3", "3x", "0x3", "3x00", "-3x3", "3x3x3", "3.0x3", "9" * 5000 + "x3", "1000000x1", "a\nxb"]
+)
 def test_what_is_no_size_is_refused_in_a_short_line(text: str) -> None:
-    with pytest.raises(ArgumentError, match="expected WIDTHxHEIGHT in pixels, such as 640x360") as caught:
+    with pytest.raises(
+        ArgumentError, match=r"expected WIDTHxHEIGHT, 1 to 999999 pixels each, e\.g\. 640x360"
+    ) as caught:
         read_size(text)
-    assert len(str(caught.value)) < 120
+    assert len(str(caught.value)) < 140
 
 
 def test_what_is_not_there_is_told(tmp_path: Path) -> None:
@@ -61,3 +65,10 @@ def test_a_network_by_its_path_has_to_be_a_folder(tmp_path: Path) -> None:
         check_model(model)
     with pytest.raises(CheckpointError, match="missing is no folder; expected one that save_pretrained wrote"):
         check_model(str(tmp_path / "missing"))
+
+
+def test_an_output_has_the_name_of_a_file(tmp_path: Path) -> None:
+    check_outputs(None, tmp_path / "new" / "a.csv")
+    for path in (Path(""), Path("."), Path(".."), Path("/"), tmp_path):
+        with pytest.raises(ArgumentError, match=r"got the folder .* for an output; expected the name of a file"):
+            check_outputs(None, path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import cast
 
@@ -76,7 +77,9 @@ def bench(
 def _cut(name: str, scale: int, checkpoint: Path | None, config: CutConfig) -> tuple[MGANet, nn.Module]:
     original = create_backbone(name, scale=scale)
     if checkpoint is not None:
-        load_weights(original, checkpoint)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what torch has to say of a file it says again in its error
+            load_weights(original, checkpoint)
     return accelerate_as(original, config), original
 
 
