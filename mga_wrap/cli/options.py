@@ -13,7 +13,6 @@ from mga_wrap.config import HELP, Amount, parse_k
 from mga_wrap.errors import ArgumentError, CheckpointError, ImageError
 
 K_HELP = f"{HELP['k']} Default: the network's own."
-SIZE_HELP = "Of the lr image, WIDTHxHEIGHT in pixels."
 K = Annotated[str | None, typer.Option("--k", help=K_HELP)]
 Scale = Annotated[int | None, typer.Option(help="How many times a side grows: 2, 3 or 4.", show_default="4")]
 ModelName = Annotated[

@@ -25,6 +25,7 @@ def test_a_backbone_is_cut_timed_and_written(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.stderr
     assert "share 0.3: " in result.stdout
     assert "FSRCNN, 40 x 24, cpu" in result.stdout
+    assert max(map(len, result.stdout.splitlines())) <= 80
     rows = list(csv.DictReader((tmp_path / "new" / "a.csv").read_text().splitlines()))
     assert [row["share"] for row in rows] == ["", "", "0.0", "0.3", "1.0"]
     assert len(json.loads((tmp_path / "new" / "a.json").read_text())["rows"]) == 5

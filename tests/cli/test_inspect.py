@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
 from cli.calls import run
 
 from mga_wrap.api import accelerate
@@ -37,6 +38,15 @@ def test_inspect_counts_for_any_size_and_beside_the_original(saved: Path, tmp_pa
     for size in ("64", "0x9", "axb"):
         result = run("inspect", saved, "--size", size)
         assert (result.exit_code, f"got --size {size}; expected WIDTHxHEIGHT" in result.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("name", ["pan", "rfdn", "fsrcnn-m-x4"])
+def test_inspect_fits_80_columns(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    result = run("inspect", name, "--size", "1920x1080")
+    assert result.exit_code == 0
+    assert max(map(len, result.stdout.splitlines())) <= 80
+    assert "…" not in result.stdout
 
 
 def test_inspect_lists_what_there_is_for_an_unknown_name() -> None:

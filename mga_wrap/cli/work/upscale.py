@@ -59,7 +59,8 @@ def upscale(
     jobs = _plan(files, out, single=len(inputs) == 1, scale=net.scale, mask=mask)
 
     def work(job: _Job) -> None:
-        print(_run(job, net, net.k if k is None else k, arithmetic))  # not typer.echo: it would write over the bar
+        line = _run(job, net, net.k if k is None else k, arithmetic)
+        print(line, flush=True)  # not typer.echo: it would write over the bar
 
     failures += each_picture(jobs, work, source=lambda job: job.source, doing="enlarging")
     if failures:
