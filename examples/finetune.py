@@ -20,6 +20,7 @@ from torch import nn
 import mga_wrap as mga
 from mga_wrap.backbones.rfdn import RFDN
 from mga_wrap.backbones.weights import load_weights
+from mga_wrap.errors import one_line
 from mga_wrap.train.data import Data
 from mga_wrap.train.stages import changed, stage_set
 from mga_wrap.train.validate import Validation
@@ -98,7 +99,13 @@ def load_network(given: argparse.Namespace) -> nn.Module:
     if given.network not in ("pan", "rfdn"):
         from spandrel import ModelLoader  # knows which network it is by the names in the file
 
-        model: nn.Module = ModelLoader(device="cpu").load_from_file(given.network).model.float()
+        try:
+            model: nn.Module = ModelLoader(device="cpu").load_from_file(given.network).model.float()
+        except Exception as error:  # whatever a file that is something else makes of the readers
+            raise mga.CheckpointError(
+                f"{given.network} is no network that spandrel knows ({type(error).__name__}: {one_line(error)}); "
+                "expected pan, rfdn, or a file with the weights of one"
+            ) from error
         return model.eval()
     if given.weights is None:
         raise mga.ArgumentError(f"got {given.network} without weights; expected --weights FILE")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import cache
 from typing import Any, Literal
 
 import torch
 from torch import nn
+from torch._ops import OpOverload
 from torch.func import functional_call
-from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.overrides import BaseTorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mga_wrap.errors import ArgumentError
@@ -139,7 +141,7 @@ def _bracket(stack: ExitStack, child: nn.Module, name: str, macs: dict[str, int]
 def _counting(module: nn.Module, convention: str) -> Iterator[Callable[[], int]]:
     """Yield a function that says how many MACs were counted since the context was entered."""
     if convention == "plain":
-        with _counting_plain() as counted:
+        with counting_macs() as counted:
             yield counted
     elif convention == "paper":
         with _counting_paper(module) as counted:
@@ -148,24 +150,59 @@ def _counting(module: nn.Module, convention: str) -> Iterator[Callable[[], int]]
         raise ArgumentError(f"got convention {convention!r}; expected one of {', '.join(CONVENTIONS)}")
 
 
-@contextmanager
-def _counting_plain() -> Iterator[Callable[[], int]]:
-    from torch.utils.flop_counter import FlopCounterMode  # imports triton where there is one: only when needed
+class _Macs(TorchDispatchMode):
+    """Adds up what convolutions, matrix products and attention multiply, in this thread alone.
+
+    The formulas are torch's. Its own `FlopCounterMode` hangs hooks on the modules of all threads.
+    """
+
+    supports_higher_order_operators = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        kind = getattr(func, "overloadpacket", func)
+        if isinstance(func, OpOverload) and kind is not torch.ops.prim.device:
+            with self:  # what is made of other operators is counted in these
+                result = func.decompose(*args, **kwargs)
+            if result is not NotImplemented:
+                return result
+        result = func(*args, **kwargs)
+        if kind in (formulas := _formulas()):
+            self.total += int(formulas[kind](*args, **kwargs, out_val=result)) // 2  # two operations a MAC
+        return result
+
+
+@cache
+def _formulas() -> dict[Any, Callable[..., int]]:
+    """Operations of an operator."""
+    from torch.utils.flop_counter import flop_registry  # imports triton where there is one: only when needed
 
     aten = torch.ops.aten
-    products = {  # matrix products that FlopCounterMode has no formula for; it counts two operations a MAC
-        aten.mv: lambda a, b, **_: 2 * a[0] * a[1],
-        aten.addmv: lambda bias, a, b, **_: 2 * a[0] * a[1],
-        aten.dot: lambda a, b, **_: 2 * a[0],
-        aten.addbmm: lambda bias, a, b, **_: 2 * a[0] * a[1] * a[2] * b[2],
+    attention = flop_registry[aten._scaled_dot_product_flash_attention]
+    return {
+        **flop_registry,
+        aten.mv: lambda a, b, **_: 2 * a.numel(),
+        aten.addmv: lambda bias, a, b, **_: 2 * a.numel(),
+        aten.dot: lambda a, b, **_: 2 * a.numel(),
+        aten.addbmm: lambda bias, a, b, **_: 2 * a.numel() * b.shape[2],
+        aten._scaled_dot_product_flash_attention_for_cpu: attention,
+        aten._scaled_dot_product_fused_attention_overrideable: attention,
     }
-    fastpath = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)  # hides the products of nn.MultiheadAttention in one operator
-    try:
-        with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False, custom_mapping=products) as mode:
-            yield lambda: int(mode.get_total_flops()) // 2
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fastpath)
+
+
+@contextmanager
+def counting_macs() -> Iterator[Callable[[], int]]:
+    """Yield a function that says how many MACs this thread has run since the context was entered.
+
+    To be entered after a mode of fake tensors. Nothing but this thread is touched: `nn.MultiheadAttention` shows its
+    products only where its fast path is closed, and it is closed under any mode of functions.
+    """
+    with BaseTorchFunctionMode(), _Macs() as counter:
+        yield lambda: counter.total
 
 
 @contextmanager

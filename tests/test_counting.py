@@ -203,3 +203,25 @@ def test_a_fake_network_on_a_device_that_is_not_there_is_counted() -> None:
     with FakeTensorMode(), torch.device("cuda"):
         net, lr = PAN(scale=4, nb=12), torch.empty(1, 3, 10, 12)
         assert count_macs(net, lr, convention="paper") == 120 * 433_272
+
+
+def test_counting_leaves_other_threads_alone() -> None:
+    """No hook hangs on their modules, no switch of the process is moved, and what they run is not counted."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    other = nn.Conv2d(3, 3, 1)
+    seen: list[object] = []
+
+    def look() -> None:
+        other(torch.rand(1, 3, 4, 4))
+        hooks = nn.modules.module
+        seen.append((len(hooks._global_forward_pre_hooks), len(hooks._global_forward_hooks)))
+        seen.append((torch.backends.mha.get_fastpath_enabled(), torch.backends.cuda.flash_sdp_enabled()))
+
+    def counted(x: torch.Tensor) -> torch.Tensor:
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(look).result()
+        return F.scaled_dot_product_attention(x, x, x)
+
+    assert count_macs(Call(counted), torch.rand(1, 2, 4, 8)) == 2 * 2 * 4 * 4 * 8
+    assert seen == [(0, 0), (True, torch.backends.cuda.flash_sdp_enabled())]

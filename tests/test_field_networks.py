@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-from toys.plain import build
+from torch import Tensor, nn
+from toys.plain import LongSkip, build
 from toys.published import CARN, FIELD, RLFN
+from toys.sized import CropsBeforeTail, PadsUnasked, ReflectsFar
 
 import mga_wrap as mga
+from mga_wrap.pictures.synthetic import synthetic
 
 BLOCKS = {
     "EDSR": ["body.0", "body.1", "body.2", "body.3"],
@@ -71,3 +74,42 @@ def test_a_strided_attention_works_and_is_not_exact(shape: tuple[int, ...]) -> N
 def test_a_window_too_small_for_a_blocks_stride_is_refused() -> None:
     with pytest.raises(mga.CutError, match=r"Output size is too small.*larger p or halo"):
         mga.accelerate(build("RLFN", 2, {"RLFN": RLFN}), p=4, halo=1)
+
+
+@pytest.mark.parametrize("example", [None, synthetic(64, 48)])
+def test_padding_by_arithmetic_is_found_where_blocks_need_it(example: Tensor | None) -> None:
+    """For images of 64 x 48 nothing is padded, and a graph for every size seems to do."""
+    model = build("PadsUnasked", 2, {"PadsUnasked": PadsUnasked})
+    net, lr = mga.accelerate(model, example=example, p=8, halo="exact", split_at=2), synthetic(37, 45)
+    assert (net.p + 2 * net.halo) % 4 == 0
+    with torch.no_grad():
+        torch.testing.assert_close(net(lr, k="all"), model(lr), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("size", [(37, 45), (32, 48)])
+def test_a_network_that_crops_before_its_tail_is_exact_inside(size: tuple[int, int]) -> None:
+    """Behind the border of the image a window sees what the tail of the original does not: one ring of pixels."""
+    model = build("CropsBeforeTail", 2, {"CropsBeforeTail": CropsBeforeTail})
+    net, lr = mga.accelerate(model, halo="exact", split_at=2), synthetic(*size)
+    with torch.no_grad():
+        expected, patched = model(lr), net(lr, k="all")
+        assert torch.equal(net(lr, k="dense"), expected)
+    torch.testing.assert_close(patched[..., :-2, :-2], expected[..., :-2, :-2], atol=1e-5, rtol=0)
+
+
+def test_a_network_that_reflects_far_is_tried_on_a_larger_picture() -> None:
+    model = build("ReflectsFar", 2, {"ReflectsFar": ReflectsFar})
+    net, lr = mga.accelerate(model), synthetic(80, 90)
+    with torch.no_grad():
+        assert torch.equal(net(lr, k="dense"), model(lr))
+
+
+def test_values_that_are_not_finite_are_told_as_such() -> None:
+    """A trained network may explode on what it was not trained on; NaN is not equal to NaN."""
+
+    class Explodes(LongSkip):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x) / nn.functional.relu(-x.sum())
+
+    with pytest.raises(mga.CutError, match=r"Explodes returns values that are not finite for a picture .* from 0.* to"):
+        mga.accelerate(Explodes(2))

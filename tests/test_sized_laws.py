@@ -232,7 +232,7 @@ class PadsAllAround(nn.Module):
 
 
 def test_padding_on_all_sides_is_refused() -> None:
-    with pytest.raises(mga.CutError, match=r"pads an image of .* on all sides"):
+    with pytest.raises(mga.CutError, match=r"does not give the image of .* back: the network pads it on all sides"):
         mga.accelerate(PadsAllAround())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from mga_wrap.errors import CheckpointError
+from mga_wrap.errors import CheckpointError, one_line
 
 _WRAPPERS = ("params_ema", "params", "state_dict", "model")
 """Names under which training codes put the state dict into a file; the averaged weights come first."""
@@ -42,12 +43,19 @@ def _read(path: Path) -> Mapping[str, Tensor]:
         if path.suffix == ".safetensors":
             return load_file(path)
         found = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever the readers make of a file that is something else
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    except pickle.UnpicklingError:  # torch advises to run what is in the file, which is no advice of ours
         raise CheckpointError(
-            f"{path} cannot be read ({reason}); expected a .safetensors file or a state dict written by torch.save"
+            f"{path} holds other objects than tensors, or is damaged; expected a .safetensors file or a state dict, "
+            "as torch.save(model.state_dict(), path) writes it"
+        ) from None
+    except Exception as error:  # whatever the readers make of a file that is something else
+        raise CheckpointError(
+            f"{path} cannot be read ({type(error).__name__}: {one_line(error)}); expected a .safetensors file or a "
+            "state dict written by torch.save"
         ) from error
     inner = next((found[name] for name in _WRAPPERS if name in found), found) if isinstance(found, Mapping) else found
-    if not isinstance(inner, Mapping) or not all(isinstance(value, Tensor) for value in inner.values()):
+    if not isinstance(inner, Mapping) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in inner.items()
+    ):
         raise CheckpointError(f"{path} holds {type(found).__name__}; expected a state dict, names to tensors")
     return inner

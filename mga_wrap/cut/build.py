@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,7 +16,7 @@ from mga_wrap.cut.anatomy import describe, tail_of
 from mga_wrap.cut.crossing import Interface, interface
 from mga_wrap.cut.graphs import Split
 from mga_wrap.cut.split import split_paper, split_pretrained
-from mga_wrap.cut.verify import verify
+from mga_wrap.cut.verify import WindowError, verify
 from mga_wrap.cut.windows import halo_of
 from mga_wrap.errors import CutError, MGAError, one_line
 from mga_wrap.graph.chain import Chain
@@ -25,6 +26,7 @@ from mga_wrap.nets.mga import Geometry, MGANet
 
 BASE_SHARE = {"pretrained": 0.5, "paper": 0.75}
 """Share of the blocks that split_at="auto" leaves to the Base-Net."""
+_ONE_DRAWS = threading.RLock()
 _PADS_NOTHING = Interface((), stride=1, zoom=1)
 
 
@@ -61,7 +63,11 @@ def build(model: nn.Module, chain: Chain, config: CutConfig, *, backbone: dict[s
     )
     resolved = replace(config, split_at=chain.blocks[count - 1].name, halo=halo)
     net = MGANet(split.base, mask, split.refine, config=resolved, geometry=geometry, backbone=backbone).eval()
-    verify(net, chain)
+    try:
+        verify(net, chain)
+    except WindowError:  # windows are channels last; a block may ask for a view that only contiguous memory has
+        net = net.with_cut(geometry=replace(geometry, contiguous=True))
+        verify(net, chain)
     return net
 
 
@@ -115,8 +121,11 @@ def _channels(split: Split, chain: Chain) -> int:
 
 @contextmanager
 def _new_layers_start_alike() -> Iterator[None]:
-    """New layers start alike each time, whatever the caller has drawn, and leave the caller's random state alone."""
-    with torch.random.fork_rng(devices=[]):
+    """New layers start alike each time, whatever the caller has drawn, and leave the caller's random state alone.
+
+    Torch's layers draw from the one generator of the process: one thread builds at a time.
+    """
+    with _ONE_DRAWS, torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(0)
         yield
 

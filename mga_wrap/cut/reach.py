@@ -14,6 +14,7 @@ from mga_wrap.cut.crossing import Interface, interface, map_size
 from mga_wrap.graph.chain import Chain
 from mga_wrap.graph.trace import GraphRun, Traced, descendants, unchanged
 from mga_wrap.nets.layouts import to_map
+from mga_wrap.pictures.synthetic import synthetic
 
 SIZES = (48, 112)
 """Sides of the maps on which a NaN is let loose: the second only if the first was too small."""
@@ -80,8 +81,7 @@ def reaches(chain: Chain) -> tuple[list[int | Inexact], int | Inexact]:
 
 def _run(chain: Chain, size: int) -> tuple[Chain, dict[fx.Node, Any]]:
     like = chain.example
-    generator = torch.Generator().manual_seed(0)
-    image = torch.rand(1, like.shape[1], size, size, generator=generator).to(like)
+    image = synthetic(size, size, channels=like.shape[1]).to(like)
     chain = chain.at(tuple(image.shape))
     run = _Kept(chain.traced)
     with torch.no_grad(), unchanged(chain.traced.model):

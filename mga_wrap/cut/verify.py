@@ -11,10 +11,15 @@ from torch import Tensor
 
 from mga_wrap.errors import CutError, one_line
 from mga_wrap.graph.chain import Chain
+from mga_wrap.graph.trace import UntraceableError
 from mga_wrap.nets.mga import MGANet
 
 MISPLACED = 1e-2
-"""Mean error, over the mean contrast, of an image that lies elsewhere than patches assume."""
+"""Median error, over the mean contrast, of an image that lies elsewhere than patches assume."""
+
+
+class WindowError(CutError):
+    """The network fails on windows of what it takes whole."""
 
 
 @torch.no_grad()
@@ -31,6 +36,11 @@ def verify(net: MGANet, chain: Chain) -> None:
             expected = chain.traced.model(lr.clone())
         except Exception:  # the original does not take this size either, for whatever reason
             continue
+        if not expected.is_meta and not expected.isfinite().all():
+            raise CutError(
+                f"{chain.name} returns values that are not finite for a picture of {tuple(lr.shape)} with values from "
+                f"{lr.min():.3g} to {lr.max():.3g}; give an image in the range that it was trained on: example=..."
+            )
         _verify_on(net, chain, lr, expected)
 
 
@@ -57,7 +67,10 @@ def _verify_values(dense: Tensor, expected: Tensor) -> None:
 
 
 def _verify_place(net: MGANet, lr: Tensor, expected: Tensor, *, size: tuple[int, int]) -> None:
-    """One window over the whole feature shows whether the image lies in its upper left corner, as patches assume."""
+    """One window over the whole feature shows whether the image lies in its upper left corner, as patches assume.
+
+    The median says so: at its right and lower border a window may see what the network cuts off before its tail.
+    """
     geometry = net.geometry
     if (size[0] * geometry.zoom, size[1] * geometry.zoom) == expected.shape[-2:]:
         return
@@ -65,11 +78,12 @@ def _verify_place(net: MGANet, lr: Tensor, expected: Tensor, *, size: tuple[int,
     one_window = net.with_cut(
         config=replace(net.config, p=max(size)), geometry=replace(geometry, crossing=without_halo, trim=0)
     )
-    error = (one_window(lr, k="all") - expected).abs().mean()
+    error = (one_window(lr, k="all") - expected).abs().float().median()
     if error > MISPLACED * (expected - expected.mean()).abs().mean():
         raise CutError(
-            f"the network pads an image of {tuple(lr.shape)} on all sides, or treats its border in another way; "
-            "expected padding at the right and at the bottom, if any. Pad outside of the network."
+            f"a window over all of the feature does not give the image of {tuple(lr.shape)} back: the network pads it "
+            "on all sides, or cuts off another part than it padded; expected padding at the right and at the bottom, "
+            "if any. Pad outside of the network."
         )
 
 
@@ -86,7 +100,8 @@ def _failing_as_cut_error(net: MGANet, chain: Chain, lr: Tensor) -> Iterator[Non
                 f"{chain.name} fails on a batch of two images ({one_line(refused)}), and all windows of an image are "
                 "refined as one batch; expected a network that takes batches"
             ) from error
-        raise CutError(
+        kind = UntraceableError if chain.pads else WindowError  # recorded, it tells which sides its windows need
+        raise kind(
             f"the original takes an image of {tuple(lr.shape)}, the cut network does not ({reason}): "
             f"style={net.config.style!r} does not fit this network; try a larger p or halo, another split_at or "
             "another style"

@@ -2,42 +2,74 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.fx.node import map_aggregate
-from torch.utils.flop_counter import FlopCounterMode
+
+from mga_wrap.counting import counting_macs
 
 Call = Callable[..., Any]
 
-_ONE_AT_A_TIME = threading.RLock()
-"""Two threads that trace would take each other's replacement of `nn.Module.__call__` for the original."""
+_LOCKS: WeakKeyDictionary[nn.Module, threading.RLock] = WeakKeyDictionary()
+
+
+def alone_with(model: nn.Module) -> threading.RLock:
+    """A lock, the same for the same model: who traces it changes it for a while."""
+    return _LOCKS.setdefault(model, threading.RLock())
 
 
 @contextmanager
 def caught(model: nn.Module, take: Callable[[str, Call, Any, Any], Any]) -> Iterator[None]:
-    """Let every call of a module in the model go through `take(name, call, args, kwargs)`, in this thread."""
-    names = {id(module): name for name, module in model.named_modules() if name}
+    """Let every call of a module in the model go through `take(name, call, args, kwargs)`.
+
+    The modules themselves are changed for a while, never `nn.Module`, whose other instances belong to anybody.
+    """
+    modules = [(name, module) for name, module in model.named_modules() if name]
+    try:
+        for name, module in modules:  # where `nn.Module.__call__` looks for a compiled forward
+            vars(module)[_CALL] = partial(_through, take, name, module._call_impl)
+        yield
+    finally:
+        for _, module in modules:
+            vars(module).pop(_CALL, None)
+
+
+_CALL = "_compiled_call_impl"
+
+
+def _through(take: Callable[[str, Call, Any, Any], Any], name: str, call: Call, *args: Any, **kwargs: Any) -> Any:
+    return take(name, call, args, kwargs)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Drop what torch logs in this thread when a network fails on a fake image: our error says it in one line."""
     thread = threading.get_ident()
-    with _ONE_AT_A_TIME:
-        original = nn.Module.__call__
 
-        def call(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
-            if id(module) not in names or threading.get_ident() != thread:
-                return original(module, *args, **kwargs)
-            return take(names[id(module)], original.__get__(module), args, kwargs)
+    def by_others(record: logging.LogRecord) -> bool:
+        return record.thread != thread
 
-        nn.Module.__call__ = call  # type: ignore[method-assign]
-        try:
-            yield
-        finally:
-            nn.Module.__call__ = original  # type: ignore[method-assign]
+    loggers = [logging.getLogger(name) for name in _LOGGERS]
+    for logger in loggers:
+        logger.addFilter(by_others)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeFilter(by_others)
+
+
+_LOGGERS = ("torch._subclasses.fake_tensor", "torch.fx.experimental.symbolic_shapes", "torch.fx.proxy")
 
 
 @dataclass(frozen=True)
@@ -76,8 +108,8 @@ class Known:
     @contextmanager
     def counting(self) -> Iterator[None]:
         """Count what convolutions and matrix products multiply; to be entered after a mode of fake tensors."""
-        with FlopCounterMode(display=False) as counter:
-            self._counted = lambda: counter.get_total_flops() // 2
+        with counting_macs() as counted:
+            self._counted = counted
             try:
                 yield
             finally:

@@ -9,15 +9,18 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
+from torch.nn.parameter import UninitializedParameter
 
 from mga_wrap.errors import ArgumentError, CutError
-from mga_wrap.graph.calls import Known
+from mga_wrap.graph.calls import Known, alone_with
 from mga_wrap.graph.family import Block, blocks_of, is_container, largest_closed, largest_family, macs_of
 from mga_wrap.graph.record import record_blocks
-from mga_wrap.graph.trace import ExampleError, Traced, fact, trace_blocks, unchanged
+from mga_wrap.graph.trace import ExampleError, GraphRun, Traced, UntraceableError, fact, trace_blocks, unchanged
+from mga_wrap.pictures.synthetic import synthetic
 
-EXAMPLE_SIZES = (32, 24), (64, 48)
-"""Sides of the images on which a network is tried: unequal, multiples of 8, then of 16, for networks with windows."""
+EXAMPLE_SIZES = (32, 24), (64, 48), (128, 96)
+"""Sides of the images on which a network is tried: unequal, multiples of 8, then of 16, for networks with windows; the
+last for those that reflect more of a border than a small image has."""
 
 GROWTH = 128
 """How much larger an image is made, to see which sides of a tensor grow with it; a multiple of every usual window."""
@@ -81,6 +84,19 @@ class Chain:
                 return step
         return 1
 
+    @cached_property
+    def pads(self) -> bool:
+        """The graph holds for every size and pads: an image smaller by a pixel a side has as large a feature."""
+        if self.sized:
+            return False
+        end, run = self.blocks[0].end, GraphRun(self.traced, keep=True)
+        try:
+            with torch.no_grad(), unchanged(self.traced.model):
+                run.run(self.example[..., :-1, :-1].clone())
+        except Exception:  # whatever a forward does with a size that it does not take
+            return False
+        return tuple(run.env[end].shape) == fact(end).shape
+
     @property
     def grown(self) -> tuple[Chain, Chain, Chain]:
         """The chain for an image that is higher by `GROWTH`, one that is wider, and one image more."""
@@ -113,7 +129,8 @@ class Template:
 
     def as_dtype(self, dtype: torch.dtype) -> Template:
         """The template of the network in another dtype."""
-        return replace(self, model=_hollow(self.model, dtype), dtype=dtype)
+        with alone_with(self.model):
+            return replace(self, model=_hollow(self.model, dtype), dtype=dtype)
 
     def chain(self, shape: tuple[int, ...]) -> Chain:
         """The chain for images of a shape."""
@@ -151,8 +168,8 @@ def find_chain(model: nn.Module, *, example: Tensor | None = None, sized: bool |
 
     Args:
         model: lr -> sr; neither it nor anything in it is changed.
-        example: (B, 3, H, W) to try the network on; by default a random image of 32 x 24, or 64 x 48 where the
-            network does not take that.
+        example: (B, 3, H, W) to try the network on; by default a picture of 32 x 24, or a larger one where
+            the network does not take that.
         sized: False: by torch.fx, whose graph holds for every size. True: for one size at a time. None: by torch.fx
             if that is possible.
 
@@ -162,9 +179,9 @@ def find_chain(model: nn.Module, *, example: Tensor | None = None, sized: bool |
     if sized is None:
         try:
             return find_chain(model, example=example, sized=False)
-        except CutError:
+        except UntraceableError:
             return find_chain(model, example=example, sized=True)
-    _refuse_wrappers(model)
+    _refuse(model)
     try:
         model = copy.deepcopy(model).eval()
     except Exception as error:  # whatever a module holds that cannot be copied, e.g. the old weight_norm's tensors
@@ -187,7 +204,7 @@ def find_chain(model: nn.Module, *, example: Tensor | None = None, sized: bool |
     return chain
 
 
-def _refuse_wrappers(model: nn.Module) -> None:
+def _refuse(model: nn.Module) -> None:
     if not isinstance(model, nn.Module):
         raise CutError(f"got a {type(model).__name__}; expected an nn.Module that turns lr into sr")
     if isinstance(model, torch.jit.ScriptModule):
@@ -196,6 +213,12 @@ def _refuse_wrappers(model: nn.Module) -> None:
     inner = "module" if wrapped else "_orig_mod"  # torch.compile keeps the network there
     if wrapped or inner in model._modules:
         raise CutError(f"got a {type(model).__name__}; give the network inside it: accelerate(model.{inner}, ...)")
+    own = model.named_parameters(remove_duplicate=False)
+    if lazy := next((name for name, one in own if isinstance(one, UninitializedParameter)), None):
+        raise CutError(
+            f"{type(model).__name__} has parameters without a shape ({lazy}), of lazy modules; expected a trained "
+            "network: run it once on an image, and load its weights"
+        )
 
 
 _Found = tuple[Traced, list[fx.Node], frozenset[str]]
@@ -217,13 +240,11 @@ def _first_taken(model: nn.Module, example: Tensor | None, sized: bool) -> tuple
 
 
 def _default_example(model: nn.Module, size: tuple[int, int]) -> Tensor:
-    """A fixed image in the network's dtype and on its device; the caller's random state stays as it is."""
+    """An image in the network's dtype and on its device, the same each time."""
     weight = next((p for p in model.parameters() if p.is_floating_point()), None)
     if weight is None:
         raise CutError(f"{type(model).__name__} has no parameters; expected a trained super-resolution network")
-    generator = torch.Generator().manual_seed(0)
-    image = torch.rand(1, 3, *size, generator=generator)
-    return image.to(device=weight.device, dtype=weight.dtype)
+    return synthetic(*size).to(device=weight.device, dtype=weight.dtype)
 
 
 def _open_until_chain(model: nn.Module, example: Tensor, sized: bool) -> _Found:

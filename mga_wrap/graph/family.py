@@ -63,10 +63,13 @@ def value_of(node: fx.Node) -> fx.Node:
 
 
 def _enlarged(traced: Traced, node: fx.Node) -> bool:
-    """The node works behind an upsampler (a body may pad the image, but not to twice its size)."""
+    """The node works behind an upsampler (a body may pad the image, one side to twice its size)."""
     lr = next(iter(traced.graph.nodes))
     shape, image = fact(value_of(node)).shape or (), fact(lr).shape or ()
-    return len(shape) == 4 and min(shape[-2:]) >= 2 * max(image[-2:])
+    if len(shape) != 4:
+        return False
+    alike = shape[-2] * image[-1] == shape[-1] * image[-2]
+    return (alike and shape[-1] >= 2 * image[-1]) or min(shape[-2:]) > 2 * max(image[-2:])
 
 
 def _kind(traced: Traced, node: fx.Node) -> Hashable:

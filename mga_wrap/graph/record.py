@@ -21,7 +21,7 @@ from torch.overrides import TorchFunctionMode, is_tensor_method_or_property
 from torch.utils._python_dispatch import _disable_current_modes
 
 from mga_wrap.errors import CutError
-from mga_wrap.graph.calls import Call, Known, caught, tensors_in
+from mga_wrap.graph.calls import Call, Known, alone_with, caught, quiet, tensors_in
 from mga_wrap.graph.trace import FACT, Fact, Traced, ancestors, check_image, fails_on
 from mga_wrap.graph.trace import unchanged as _unchanged
 
@@ -68,7 +68,7 @@ def record_blocks(
 def _record(
     model: nn.Module, lr: Tensor, opened: frozenset[str], skipped: frozenset[str], *, fake: bool, known: Known | None
 ) -> Traced:
-    with _disable_current_modes(), torch.no_grad(), _unchanged(model):
+    with alone_with(model), quiet(), _disable_current_modes(), torch.no_grad(), _unchanged(model):
         mode = FakeTensorMode(allow_non_fake_inputs=True) if fake else None
         recorder = _Recorder(model, mode, skipped, known)
         image = mode.from_tensor(lr) if mode else lr.clone()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,8 +12,8 @@ import torch
 from torch import Tensor, fx, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from mga_wrap.errors import CutError
-from mga_wrap.graph.calls import Known, caught
+from mga_wrap.errors import CutError, one_line
+from mga_wrap.graph.calls import Call, Known, caught, quiet
 
 FACT = "mga"
 """The key in `node.meta` under which a node's `Fact` lies."""
@@ -69,20 +70,77 @@ class GraphRun(fx.Interpreter):
 
 
 class _BlockTracer(fx.Tracer):
-    """Opens the root and the modules named in `opened`; every other module is one node."""
+    """Torch.fx's tracer for one network: opens the root and the modules named; every other module is one node.
 
-    def __init__(self, opened: frozenset[str]) -> None:
+    `fx.Tracer.trace` replaces the call of all modules and the parameters' lookup in `nn.Module`, for every thread of
+    the process. Here the modules of this network are changed, and nothing else.
+    """
+
+    def __init__(self, model: nn.Module, opened: frozenset[str]) -> None:
         super().__init__()
-        self.opened = opened
+        self.root, self.opened, self.graph = model, opened, fx.Graph()
+        self.tensor_attrs = {}
+        tensors = [*model.named_parameters(), *model.named_buffers()]
+        for prefix, module in model.named_modules():
+            found = ((key, value) for key, value in vars(module).items() if isinstance(value, Tensor))
+            tensors += [(f"{prefix}.{key}" if prefix else key, value) for key, value in found]
+        self._names = {id(tensor): name for name, tensor in reversed(tensors)}
 
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return module_qualified_name not in self.opened
+    def graph_of_forward(self) -> fx.Graph:
+        """Call the network with a proxy, the lr image; further arguments keep their defaults."""
+        lr = self.create_proxy("placeholder", "lr", (), {})
+        parameters = {id(value): _Parameter(self, name) for name, value in self.root.named_parameters()}
+        with unchanged(self.root), caught(self.root, self._take):
+            for module in self.root.modules():
+                own = module._parameters.items()
+                vars(module).update({key: parameters[id(value)] for key, value in own if value is not None})
+            self.create_node("output", "output", (self.create_arg(self.root(lr)),), {})
+        return self.graph
 
-    def create_args_for_root(
-        self, root_fn: Callable[..., Any], is_module: bool, concrete_args: Any = None
-    ) -> tuple[Callable[..., Any], list[Any]]:
-        """One proxy, the lr image; further arguments keep their defaults (`forward(x, mask=None)`)."""
-        return root_fn, [self.root, self.create_proxy("placeholder", "lr", (), {})]
+    def _take(self, name: str, call: Call, args: Any, kwargs: Any) -> Any:
+        if name in self.opened:
+            return call(*args, **kwargs)
+        return self.create_proxy("call_module", name, args, kwargs)
+
+    def proxy(self, node: fx.Node) -> fx.Proxy:
+        """What stands for a node's value in the forward."""
+        return _Value(node, self)
+
+    def create_arg(self, a: Any) -> Any:
+        """As torch.fx does, but tensors are the network's own: one that a forward makes may hang on its buffers."""
+        if not isinstance(a, Tensor):
+            return super().create_arg(a)
+        if id(a) not in self._names:
+            raise TypeError(f"its forward makes a tensor of its own, of shape {tuple(a.shape)}")
+        return self.create_node("get_attr", self._names[id(a)], (), {})
+
+
+class _Value(fx.Proxy):
+    """A proxy that may be rounded by `math`, as sizes are."""
+
+    def __floor__(self) -> fx.Proxy:
+        return self.tracer.create_proxy("call_function", math.floor, (self,), {})
+
+    def __ceil__(self) -> fx.Proxy:
+        return self.tracer.create_proxy("call_function", math.ceil, (self,), {})
+
+    def __trunc__(self) -> fx.Proxy:
+        return self.tracer.create_proxy("call_function", math.trunc, (self,), {})
+
+
+class _Parameter(fx.Proxy):
+    """A parameter of the network, which becomes a node when it is first used."""
+
+    def __init__(self, tracer: fx.Tracer, target: str) -> None:
+        self.tracer = tracer
+        self._target = target
+        self._node: fx.Node | None = None
+
+    @property
+    def node(self) -> fx.Node:  # type: ignore[override]
+        if self._node is None:
+            self._node = self.tracer.create_node("get_attr", self._target, (), {})
+        return self._node
 
 
 def trace_blocks(
@@ -102,24 +160,39 @@ def trace_blocks(
         The graph, with the facts in `node.meta[FACT]`.
 
     Raises:
-        CutError: the forward cannot be traced so (Python control flow on tensors or shapes outside its blocks), needs
-            a second input, or does not return one image.
+        UntraceableError: the forward cannot be traced so: Python control flow on tensors or shapes outside its blocks.
+        CutError: it needs a second input, fails on the example, or does not return one image.
     """
-    tracer = _BlockTracer(opened)
     try:
-        with unchanged(model):
-            graph = tracer.trace(model)
+        graph = _BlockTracer(model, opened).graph_of_forward()
     except Exception as error:  # whatever a forward does with a proxy: the reason is passed on
         raise UntraceableError(
-            f"{type(model).__name__} cannot be traced at the level of its blocks: {first_line(error)}"
+            f"{type(model).__name__} cannot be traced at the level of its blocks: {one_line(error)}"
         ) from error
     traced = Traced(model, graph)
     try:
         result = _noting_facts(traced, example, known or Known())
-    except Exception as error:  # whatever a forward does with an image that it does not take
-        raise fails_on(model, example, error) from error
+    except Exception as error:  # whatever a forward does with an image, or did otherwise with a proxy
+        check_image(model, example, _called(model, example))
+        raise UntraceableError(
+            f"{type(model).__name__} takes another way for a proxy than for an image, on which that fails: "
+            f"{one_line(error)}"
+        ) from error
     check_image(model, example, result)
     return traced
+
+
+class UntraceableError(CutError):
+    """Torch.fx makes no graph of this network that holds for every size; the recorder may, for one size at a time."""
+
+
+def _called(model: nn.Module, example: Tensor) -> Any:
+    """What the network itself returns for the example, as it is: neither traced nor in a graph."""
+    try:
+        with torch.no_grad(), unchanged(model):
+            return model(example.clone())
+    except Exception as error:  # whatever a forward does with an image that it does not take
+        raise fails_on(model, example, error) from error
 
 
 def fact(node: fx.Node) -> Fact:
@@ -157,18 +230,16 @@ def check_image(model: nn.Module, example: Tensor, result: Any) -> None:
         )
 
 
-class UntraceableError(CutError):
-    """torch.fx makes no graph of the network that holds for every size; the recorder may make one for each."""
-
-
 class ExampleError(CutError):
     """The network does not take the example."""
 
 
 def fails_on(model: nn.Module, example: Tensor, error: Exception) -> ExampleError:
     """The error for a network that does not take the example."""
+    said, kind = one_line(error), type(error).__name__
+    why = said if isinstance(error, RuntimeError) or said == kind else f"{kind}: {said}"  # a KeyError is but a key
     return ExampleError(
-        f"{type(model).__name__} fails on an image of {tuple(example.shape)}: {first_line(error)}. If it takes "
+        f"{type(model).__name__} fails on an image of {tuple(example.shape)}: {why}. If it takes "
         "another number of channels or other sizes, give such an image: example=torch.rand(1, 3, 64, 64)."
     )
 
@@ -213,7 +284,7 @@ class _Noting(GraphRun):
 
 def _noting_facts(traced: Traced, example: Tensor, known: Known) -> Any:
     """Run the graph without computing anything; for real where a block looks at its data."""
-    with torch.no_grad(), caught(traced.model, known.call):
+    with torch.no_grad(), quiet(), caught(traced.model, known.call):
         try:
             mode = FakeTensorMode(allow_non_fake_inputs=True)
             with unchanged(traced.model), mode, known.counting():
@@ -226,11 +297,8 @@ def _noting_facts(traced: Traced, example: Tensor, known: Known) -> Any:
 def _describe(value: Any) -> str:
     if isinstance(value, Tensor):
         return f"a tensor of shape {tuple(value.shape)}"
-    if isinstance(value, tuple | list):
-        return f"a {type(value).__name__} of {len(value)}"
+    if isinstance(value, dict):
+        return f"a dict with {', '.join(map(repr, value)) or 'nothing'}"
+    if isinstance(value, tuple | list):  # torch.fx makes lists and tuples of its own
+        return f"a {'tuple' if isinstance(value, tuple) else 'list'} of {len(value)}"
     return f"a {type(value).__name__}"
-
-
-def first_line(error: Exception) -> str:
-    """What an error says, short enough for a sentence of ours."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")

@@ -57,7 +57,8 @@ def format_for(net: nn.Module, device: torch.device, dtype: DType | None = None)
             f"got dtype={dtype!r} for a network with weights of {str(own).removeprefix('torch.')}; leave dtype out, or "
             "give the network in float32: model.float()"
         )
-    return Format(channels_last=device.type != "mps", dtype=wanted)
+    contiguous = isinstance(net, MGANet) and net.geometry.contiguous
+    return Format(channels_last=device.type != "mps" and not contiguous, dtype=wanted)
 
 
 def check_dtype(dtype: str | None) -> DType | None:

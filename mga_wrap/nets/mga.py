@@ -42,6 +42,8 @@ class Geometry:
     """Ring of feature pixels still around the Refine-Net's output: the halo, or 0 if the network takes it off."""
     crossing: tuple[Crossing, ...]
     """What the Base-Net returns beside the coarse image, the feature first."""
+    contiguous: bool = False
+    """Windows lie contiguously in memory: some block takes no others."""
     blocks: tuple[int, int] = (0, 0)
     """Blocks in the Base-Net, and all that the original has."""
     original_macs: float = 0.0
@@ -214,10 +216,11 @@ class MGANet(nn.Module):
     def windows(self, crossing: list[Tensor], index: Tensor) -> list[Tensor]:
         """What the Refine-Net is given for the chosen patches (B, k), of each tensor that crosses the cut."""
         size, border = _size(crossing[0]), self.geometry.border
-        return [
+        windows = [
             windows_of(x, index, one, size=size, p=self.p, border=border)
             for x, one in zip(crossing, self.geometry.crossing, strict=True)
         ]
+        return [x.contiguous() for x in windows] if self.geometry.contiguous else windows
 
     def with_cut(self, *, config: CutConfig | None = None, geometry: Geometry | None = None) -> MGANet:
         """The same layers (not copies) with another k, p or geometry; this network stays as it is."""

@@ -11,10 +11,22 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from mga_wrap.errors import ArgumentError
 from mga_wrap.train.data import Pair
 
 STRIDE = 4
 """Crops are drawn from a table with one entry for STRIDE x STRIDE positions, then moved at random inside it."""
+
+
+def check_seed(seed: int) -> int:
+    """The seed of a training, if it is one.
+
+    Raises:
+        ArgumentError: it is not.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
+        raise ArgumentError(f"got seed={seed!r}; expected a whole number from 0 to 2**63 - 1")
+    return seed
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
@@ -96,6 +98,21 @@ def read_images(
             f"(x{scale}: {smallest * scale} x {smallest * scale} hr pixels); the first: {reasons[0]}"
         )
     return Images(pairs, reasons)
+
+
+def fingerprints(pairs: Sequence[Pair]) -> list[tuple[str, int, int, str]]:
+    """(name, width and height of lr, digest) of each image: by these a training knows its images again.
+
+    The digest is of every pixel of lr, which most often is hr reduced, and of one row in 16 of hr.
+    """
+    return [(pair.name, pair.lr.shape[1], pair.lr.shape[0], _digest(pair)) for pair in pairs]
+
+
+def _digest(pair: Pair) -> str:
+    digest = hashlib.blake2b(pair.lr.tobytes(), digest_size=8)
+    if pair.hr is not None:
+        digest.update(pair.hr[::16].tobytes())
+    return digest.hexdigest()
 
 
 def _files(data: Data, *, scale: int, taught: bool) -> list[tuple[Path | None, Path | None]]:

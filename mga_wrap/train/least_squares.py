@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from mga_wrap.errors import ArgumentError
 from mga_wrap.nets.light import LightTail
 from mga_wrap.nets.mga import MGANet
+from mga_wrap.train.parts import evaluating
 
 RIDGE = 1e-6
 """Added to the normal equations' diagonal, over its mean: features of trained networks are all but dependent."""
@@ -31,18 +32,21 @@ def fit_coarse_tail(net: MGANet, images: Tensor | Iterable[Tensor]) -> float:
         The share, up to 1, of what bilinear interpolation leaves to be restored that the coarse image of these images
         now restores (of its squared error against the target).
 
+    Example:
+        ```python
+        net = mga.accelerate(model, coarse_tail="light")
+        share = mga.fit_coarse_tail(net, lr)  # lr: (B, 3, H, W)
+        coarse = net(lr, k=0)  # nearer to model(lr) than bilinear interpolation, if share > 0
+        ```
+
     Raises:
         ArgumentError: the net has no light tail, or the images have fewer pixels than the tail has weights.
     """
     tail = getattr(net.base, "coarse_tail", None)
     if not isinstance(tail, LightTail):
         raise ArgumentError("the network has no light coarse tail; make it with accelerate(..., coarse_tail='light')")
-    training = net.training
-    net.eval()
-    try:
+    with evaluating(net):
         gram, moment, energy, pixels = _normal_equations(net, tail, images)
-    finally:
-        net.train(training)
     if pixels < len(gram):
         raise ArgumentError(
             f"got images of {pixels} pixels for {len(gram)} weights an output; expected several times as many pixels"

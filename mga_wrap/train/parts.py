@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -11,6 +11,7 @@ from torch import nn
 
 from mga_wrap.errors import ArgumentError, nearest
 from mga_wrap.nets.mga import MGANet
+from mga_wrap.train.stages import Stage
 
 COARSE_TAIL = "coarse_tail"
 PARTS = ("base", "mask", "refine", COARSE_TAIL)
@@ -59,6 +60,15 @@ def is_the_original(name: str, *, tail: set[str]) -> bool:
     return not name.startswith("mask.") and name not in tail
 
 
+def copy_of_the_original(net: MGANet, stages: Sequence[Stage]) -> MGANet | None:
+    """A frozen copy of the net, if a stage changes the original's weights; else the net itself keeps them."""
+    for stage in stages:
+        tail = coarse_tail(net, side=stage.crop)
+        if any(is_the_original(name, tail=tail) for name in parameters_of(net, stage.parts, side=stage.crop)):
+            return copy.deepcopy(net).eval().requires_grad_(False)
+    return None
+
+
 @contextmanager
 def learning(net: MGANet, parameters: dict[str, nn.Parameter]) -> Iterator[None]:
     """Let these parameters learn and freeze all others, with modules in train mode where all that they hold learns."""
@@ -76,6 +86,18 @@ def learning(net: MGANet, parameters: dict[str, nn.Parameter]) -> Iterator[None]
             parameter.requires_grad_(before[name])
         for name, module in net.named_modules():
             module.training = modes[name]
+
+
+@contextmanager
+def evaluating(net: nn.Module) -> Iterator[None]:
+    """All modules in eval mode, and each in its own again."""
+    modes = [(module, module.training) for module in net.modules()]
+    try:
+        net.eval()
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
 
 
 def _set_modes(module: nn.Module, ids: set[int], *, mode: bool) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from mga_wrap.errors import CheckpointError
+from mga_wrap.errors import CheckpointError, one_line
 from mga_wrap.files import whole_file
 
 STATE = "state.safetensors"
@@ -26,16 +27,20 @@ class State:
     """Where a training stands.
 
     Attributes:
-        stage: number of the stage, from 0.
+        stage: number of the stage, from 0; the number of stages when all are done.
         step: updates done in it.
         tensors: by name: `net.*` the weights, `average.*` and `optimiser.*` those of the stage.
-        facts: anything else that goes into JSON.
+        plan: what must not change when it goes on, see `plan.plan_of`.
+        best: the highest figure of a validation.
+        seconds: that the training has taken.
     """
 
     stage: int
     step: int
     tensors: dict[str, Tensor]
-    facts: dict[str, Any] = field(default_factory=dict)
+    plan: dict[str, Any]
+    best: float = -math.inf
+    seconds: float = 0.0
 
 
 def save_state(state: State, folder: Path) -> None:
@@ -45,7 +50,7 @@ def save_state(state: State, folder: Path) -> None:
         CheckpointError: it cannot be written; the state before it is still there.
     """
     path = folder / STATE
-    facts = json.dumps({"stage": state.stage, "step": state.step, **state.facts})
+    facts = json.dumps({field.name: getattr(state, field.name) for field in fields(state) if field.name != "tensors"})
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in state.tensors.items()}
     try:
         with whole_file(path) as part, part.open("xb") as handle:
@@ -70,13 +75,25 @@ def load_state(folder: Path) -> State | None:
         return None
     try:
         with safe_open(path, framework="pt") as file:
-            facts = json.loads(file.metadata()[FACTS])
+            facts = _facts(json.loads(file.metadata()[FACTS]))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - a file is no dict
-        return State(facts.pop("stage"), facts.pop("step"), tensors, facts)
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        return State(tensors=tensors, **facts)
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise CheckpointError(
-            f"{path} cannot be read ({type(error).__name__}: {error}); delete it to start again"
+            f"{path} cannot be read ({type(error).__name__}: {one_line(error)}); delete it to start again"
         ) from error
+
+
+def _facts(header: Any) -> dict[str, Any]:
+    """What the header says, if it can be true."""
+    stage, step, plan = header["stage"], header["step"], header["plan"]
+    stages = plan["stages"]
+    if not (isinstance(stages, list) and all(isinstance(one, dict) and "name" in one for one in stages)):
+        raise ValueError("its plan has no stages")
+    if not (type(stage) is type(step) is int and 0 <= stage <= len(stages) and step >= 0):
+        raise ValueError(f"step {step!r} of stage {stage!r} is none of its {len(stages)} stages")
+    best, seconds = float(header["best"]), float(header["seconds"])
+    return {"stage": stage, "step": step, "plan": plan, "best": best, "seconds": seconds}
 
 
 def under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -96,12 +113,21 @@ def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def load_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Give it back: the inverse of `optimiser_tensors`, each tensor in its parameter's memory format."""
+    """Give it back: the inverse of `optimiser_tensors`, each tensor in its parameter's memory format.
+
+    Raises:
+        ValueError: they are not of these parameters.
+    """
     parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
-        number, key = name.split(".", 1)
-        state.setdefault(int(number), {})[key] = _like(parameters[int(number)], value)
+        number, _, key = name.partition(".")
+        if not number.isdecimal() or int(number) >= len(parameters):
+            raise ValueError(f"{name!r} belongs to none of {len(parameters)} parameters")
+        parameter = parameters[int(number)]
+        if value.shape not in ((), parameter.shape):  # Adam counts the steps of each parameter
+            raise ValueError(f"{name!r} has the shape {tuple(value.shape)}, its parameter {tuple(parameter.shape)}")
+        state.setdefault(int(number), {})[key] = _like(parameter, value)
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
 
 

@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-import copy
-import json
 import math
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs
-from torch import nn
 
-from mga_wrap.errors import ArgumentError, CheckpointError, ImageError
+from mga_wrap.errors import ArgumentError, TrainingError
 from mga_wrap.nets.light import LightTail
 from mga_wrap.nets.mga import MGANet
-from mga_wrap.train.crops import Batch, Crops, batches
-from mga_wrap.train.data import Data, Pair, read_images
+from mga_wrap.train.crops import Batch, Crops, check_seed
+from mga_wrap.train.data import Data, fingerprints
+from mga_wrap.train.feed import Feed
+from mga_wrap.train.keeper import Keeper
 from mga_wrap.train.learner import Learner
 from mga_wrap.train.least_squares import fit_coarse_tail
-from mga_wrap.train.log import Log
-from mga_wrap.train.parts import coarse_tail, is_the_original, learning, parameters_of
-from mga_wrap.train.progress import Progress
+from mga_wrap.train.lock import alone_in
+from mga_wrap.train.parts import copy_of_the_original, learning, parameters_of
+from mga_wrap.train.plan import plan_of
 from mga_wrap.train.stages import FINETUNE_STAGES, PAPER_STAGES, Stage
-from mga_wrap.train.state import State, load_state, save_state, under, with_prefix
+from mga_wrap.train.state import State
 from mga_wrap.train.validate import Validation, Validator
 
 Target = Literal["hr", "original"]
@@ -52,6 +51,13 @@ class MGATrainer:
         precision: "no" or "bf16"; None: what `accelerate launch` says.
         tensorboard: write the log for TensorBoard, too.
         save_seconds: time between two states; at most so much work is lost by a kill.
+
+    Example:
+        ```python
+        net = mga.accelerate(model, coarse_tail="light")
+        mga.MGATrainer(net, "photos", output_dir="runs/mine", target="original").fit()
+        net = mga.from_pretrained("runs/mine/last", model=model)
+        ```
 
     Raises:
         ArgumentError: an argument is out of its range, or a stage names a part that the network does not have.
@@ -84,7 +90,7 @@ class MGATrainer:
         continues = net.config.style == "pretrained"
         if target == "original" and not continues:
             raise ArgumentError("got target='original' for a network in style 'paper'; expected style 'pretrained'")
-        self.net, self.target, self.seed = net, target, seed
+        self.net, self.target, self.seed = net, target, check_seed(seed)
         self.data = data if isinstance(data, Data) else Data(hr=Path(data))
         self.validation = validation if isinstance(validation, Validation | None) else Validation(Path(validation))
         self.stages = tuple(stages if stages is not None else FINETUNE_STAGES if continues else PAPER_STAGES)
@@ -103,10 +109,13 @@ class MGATrainer:
             ImageError: there are no images, or none large enough.
             ArgumentError: this process has trained on another device or with another precision.
             TrainingError: a loss is not finite; the last good state is kept.
-            CheckpointError: the folder cannot be written, or holds the state of another training.
+            CheckpointError: the folder cannot be written, holds the state of another training, or another one that is
+                running.
         """
-        try:
-            return _Fit(self).run()
+        accelerator = _accelerator(self)
+        try:  # of the processes that share the folder one holds it
+            with alone_in(self.output_dir) if accelerator.is_main_process else nullcontext():
+                return _Fit(self, accelerator).run()
         finally:  # other kernels round in another way: k="dense" has to be the original's output again
             self.net.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
 
@@ -130,210 +139,115 @@ FIT_CROPS = 64
 class _Fit:
     """One call of `MGATrainer.fit`."""
 
-    def __init__(self, trainer: MGATrainer) -> None:
-        self.trainer, self.net, self.stages = trainer, trainer.net, trainer.stages
-        self.folder = trainer.output_dir
-        self.accelerator = _accelerator(trainer)
-        self.main = self.accelerator.is_main_process
-        self.net.to(self.accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    def __init__(self, trainer: MGATrainer, accelerator: Accelerator) -> None:
+        self.net, self.stages, self.seed = trainer.net, trainer.stages, trainer.seed
+        self.accelerator = accelerator
+        self.net.to(accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         taught = trainer.target == "original"
-        self.images = read_images(
-            trainer.data,
-            scale=self.net.scale,
-            channels=self.net.geometry.channels,
-            taught=taught,
-            smallest=min(stage.crop for stage in self.stages),
+        self.feed = Feed(trainer.data, net=self.net, stages=self.stages, taught=taught, seed=self.seed)
+        self.teacher = copy_of_the_original(self.net, self.stages) if taught else None
+        validator, facts = None, _facts(trainer, self.feed, accelerator)
+        if accelerator.is_main_process:
+            if trainer.validation is not None:
+                validator = Validator(self.net, trainer.validation, taught=taught)
+            facts["validation"] = None if validator is None else validator.facts
+        self.keeper = Keeper(
+            trainer.output_dir,
+            net=self.net,
+            stages=self.stages,
+            plan=plan_of(self.net, stages=self.stages, teacher=self.teacher, facts=facts),
+            accelerator=accelerator,
+            validator=validator,
+            every=(trainer.validation or Validation).every,
+            save_seconds=trainer.save_seconds,
+            tensorboard=trainer.tensorboard,
         )
-        for stage in self.stages:
-            self._pairs(stage)
-        self.teacher = self._make_teacher() if taught else None
-        self.validator = None
-        if trainer.validation is not None and self.main:
-            self.validator = Validator(self.net, trainer.validation, taught=taught)
-        self.best, self.seconds = -math.inf, 0.0
 
     def run(self) -> MGANet:
-        state = self._resume()
-        stage, step = (state.stage, state.step) if state is not None else (0, 0)
-        self.log = None
-        if self.main:
-            names = [one.name for one in self.stages]
-            self.log = Log(self.folder, order=names, stage=stage, step=step, tensorboard=self.trainer.tensorboard)
-        self.progress = Progress(self.stages, shown=self.main)
-        with torch.random.fork_rng(), torch.inference_mode(False), torch.enable_grad(), self.progress:
-            self.progress.say(*(f"left out: {reason}" for reason in self.images.left_out))
-            if stage == len(self.stages):
-                self.progress.say(f"{self.folder}: all stages are done; choose another output_dir to train anew")
-            for number in range(stage, len(self.stages)):
-                self._stage(number, state if number == stage else None)
+        state, progress = self.keeper.resume(), self.keeper.progress
+        with torch.random.fork_rng(), torch.inference_mode(False), torch.enable_grad(), progress:
+            progress.say(*(f"left out: {reason}" for reason in self.feed.images.left_out))
+            if state.stage == len(self.stages):
+                progress.say(f"{self.keeper.folder}: all stages are done; choose another output_dir to train anew")
+            for number in range(state.stage, len(self.stages)):
+                self._stage(number, state if number == state.stage and state.step else None)
         return self.net
 
-    def _stage(self, number: int, state: State | None) -> None:
-        """Train one stage: the loop."""
-        stage = self.stages[number]
-        parameters = parameters_of(self.net, stage.parts, side=stage.crop)
-        crops = self._crops(stage, number)
+    def _stage(self, number: int, begun: State | None) -> None:
+        """Train one stage, from the state in it if it has begun."""
+        stage, accelerator = self.stages[number], self.accelerator
+        parameters, crops = parameters_of(self.net, stage.parts, side=stage.crop), self.feed.crops(number)
         with learning(self.net, parameters):
-            learner = self._learner(number, parameters, crops, state)
-            feed = self._batches(stage, crops, learner.step)
-            saved = time.monotonic()
-            while learner.step < stage.steps:
-                loss = learner.update([next(feed) for _ in range(stage.accumulate)])
-                self.progress.update(number, learner.step, loss, images=self._crops_a_step(stage))
-                if learner.step % self._every == 0 or learner.step == stage.steps:
-                    self._validate(number, learner, loss)
-                if time.monotonic() - saved >= self.trainer.save_seconds:
-                    self._save((number, learner.step), learner)
-                    saved = time.monotonic()
+            if begun is None:
+                self._start(stage, crops)
+            learner = Learner(self.net, stage, parameters=parameters, teacher=self.teacher, accelerator=accelerator)
+            if begun is not None:
+                learner.load(begun.tensors, step=begun.step)
+            processes, rank = accelerator.num_processes, accelerator.process_index
+            batches = self.feed.batches(crops, number=number, first=learner.step, processes=processes, rank=rank)
+            self._loop(number, learner, batches)
             learner.keep_average()  # the next stage starts from it
-            self._save((number + 1, 0))
-        self.accelerator.free_memory()
+            self.keeper.save(number + 1, step=0)
+        accelerator.free_memory()
 
-    def _learner(
-        self, number: int, parameters: Mapping[str, nn.Parameter], crops: Crops, state: State | None
-    ) -> Learner:
-        stage = self.stages[number]
-        begun = state is not None and state.step > 0
-        if stage.least_squares and not begun and isinstance(getattr(self.net.base, "coarse_tail", None), LightTail):
+    def _start(self, stage: Stage, crops: Crops) -> None:
+        if stage.least_squares and isinstance(getattr(self.net.base, "coarse_tail", None), LightTail):
             fit_coarse_tail(self.net, crops.batch(0, range(FIT_CROPS)).lr.to(self.accelerator.device).split(8))
-        learner = Learner(
-            self.net,
-            stage,
-            seed=(self.trainer.seed, number),
-            parameters=parameters,
-            teacher=self.teacher,
-            accelerator=self.accelerator,
-        )
-        if state is not None and begun:
-            learner.load(state.tensors, step=state.step)
-        return learner
 
-    def _make_teacher(self) -> MGANet | None:
-        """A copy of the original, if a stage changes its weights."""
-        for stage in self.stages:
-            tail = coarse_tail(self.net, side=stage.crop)
-            learned = parameters_of(self.net, stage.parts, side=stage.crop)
-            if any(is_the_original(name, tail=tail) for name in learned):
-                return copy.deepcopy(self.net).eval().requires_grad_(False)
-        return None
+    def _loop(self, number: int, learner: Learner, batches: Iterator[Batch]) -> None:
+        """The loop of a stage: each step is forward, loss, backward, clip, step; then it is shown, judged and saved."""
+        stage, accelerator, keeper = learner.stage, self.accelerator, self.keeper
+        while learner.step < stage.steps:
+            torch.manual_seed(_seed_of_step(self.seed, number, learner.step))  # a layer may draw (dropout)
+            learner.schedule.step_update(learner.step)
+            total = torch.zeros((), device=accelerator.device)
+            names: set[str] = set()
+            for left in reversed(range(stage.accumulate)):
+                batch = next(batches).to(accelerator.device)
+                names.update(batch.names)
+                with accelerator.no_sync(learner.lesson) if left else nullcontext():  # processes share the last sum
+                    loss = learner.lesson(batch.lr, batch.hr) / stage.accumulate
+                    accelerator.backward(loss)
+                total += loss.detach()
+            mean = float(accelerator.reduce(total, reduction="mean"))
+            norm = float(accelerator.clip_grad_norm_(learner.parameters, stage.clip))
+            if not (math.isfinite(mean) and math.isfinite(norm)):  # the weights are still those of the step before
+                raise _not_finite(learner, mean, norm, names)
+            learner.optimiser.step()
+            learner.optimiser.zero_grad()
+            learner.step += 1
+            learner.average.update(learner.parameters, step=learner.step)
 
-    def _crops(self, stage: Stage, number: int) -> Crops:
-        return Crops(
-            self._pairs(stage),
-            scale=self.net.scale,
-            crop=stage.crop,
-            detail=self.trainer.data.detail,
-            seed=(self.trainer.seed, number),
-        )
+            crops = stage.batch * stage.accumulate * accelerator.num_processes
+            keeper.progress.update(number, learner.step, mean, images=crops)
+            if learner.step % keeper.every == 0 or learner.step == stage.steps:
+                keeper.judge(number, learner, loss=mean)
+            if keeper.save_is_due:
+                keeper.save(number, step=learner.step, learner=learner)
 
-    def _pairs(self, stage: Stage) -> list[Pair]:
-        """The images that a crop of the stage fits into."""
-        pairs = [pair for pair in self.images.pairs if min(pair.lr.shape[:2]) >= stage.crop]
-        if not pairs:
-            raise ImageError(
-                f"stage {stage.name!r}: no image is as large as a crop of {stage.crop} x {stage.crop} lr pixels; give "
-                "larger images or a smaller crop"
-            )
-        return pairs
 
-    def _batches(self, stage: Stage, crops: Crops, first: int) -> Iterator[Batch]:
-        loader = batches(
-            crops,
-            size=stage.batch,
-            accumulate=stage.accumulate,
-            steps=range(first, stage.steps),
-            processes=self.accelerator.num_processes,
-            rank=self.accelerator.process_index,
-            workers=self.trainer.data.workers,
-        )
-        return iter(loader)
+def _facts(trainer: MGATrainer, feed: Feed, accelerator: Accelerator) -> dict[str, object]:
+    """What of a training its net and its stages do not say."""
+    return {
+        "seed": trainer.seed,
+        "target": trainer.target,
+        "processes": accelerator.num_processes,
+        "precision": accelerator.mixed_precision,
+        "detail": trainer.data.detail,
+        "images": fingerprints(feed.images.pairs),
+    }
 
-    def _crops_a_step(self, stage: Stage) -> int:
-        return stage.batch * stage.accumulate * self.accelerator.num_processes
 
-    # ------------------------------------------------------------------------------------------- what is kept
-    def _resume(self) -> State | None:
-        """Make the folder, and load the state that lies in it into the network."""
-        if self.main:
-            try:
-                self.folder.mkdir(parents=True, exist_ok=True)
-                for left_by_a_kill in self.folder.glob("**/.mga-*.part"):
-                    left_by_a_kill.unlink()
-            except OSError as error:
-                raise CheckpointError(
-                    f"{self.folder} cannot be written ({error}); choose another output_dir"
-                ) from error
-        self.accelerator.wait_for_everyone()
-        state = load_state(self.folder)
-        if state is None:
-            return None
-        _check_same(state.facts["plan"], self._plan(), state.stage + (state.step > 0), self.folder)
-        try:
-            self.net.load_state_dict(under("net", state.tensors))
-        except RuntimeError as error:
-            raise CheckpointError(
-                f"{self.folder} holds the training of another network; choose another output_dir, or delete it"
-            ) from error
-        self.best, self.seconds = state.facts["best"], state.facts["seconds"]
-        return state
+def _seed_of_step(*numbers: int) -> int:
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
 
-    def _plan(self) -> dict[str, Any]:
-        """What must not change while a training goes on, as JSON gives it back."""
-        plan = {
-            "seed": self.trainer.seed,
-            "target": self.trainer.target,
-            "processes": self.accelerator.num_processes,
-            "detail": self.trainer.data.detail,
-            "images": len(self.images.pairs),
-            "stages": [asdict(stage) for stage in self.stages],
-        }
-        same: dict[str, Any] = json.loads(json.dumps(plan))
-        return same
 
-    def _save(self, where: tuple[int, int], learner: Learner | None = None) -> None:
-        """Write the state at (stage, step); a stage that has not begun has no learner."""
-        if not self.main:
-            return
-        tensors = with_prefix("net", self.net.state_dict())
-        if learner is not None:
-            tensors |= learner.tensors()
-        facts = {"best": self.best, "seconds": self.seconds + self.progress.seconds, "plan": self._plan()}
-        save_state(State(*where, tensors, facts), self.folder)
-
-    # ------------------------------------------------------------------------------------------- what is said
-    @property
-    def _every(self) -> int:
-        validation = self.trainer.validation
-        return Validation.every if validation is None else validation.every
-
-    def _validate(self, number: int, learner: Learner, loss: float) -> None:
-        """Keep the averaged weights and log where the training stands."""
-        if self.log is not None:
-            with learner.averaged():
-                figures = self._figures()
-            row = {
-                "stage": learner.stage.name,
-                "step": learner.step,
-                "total_steps": sum(stage.steps for stage in self.stages[:number]) + learner.step,
-                "loss": round(loss, 6),
-                "rate": float(f"{learner.rate:.4g}"),
-                "seconds": round(self.seconds + self.progress.seconds, 1),
-                **figures,
-            }
-            self.log.add(row)
-            self.progress.row(row)
-        self.accelerator.wait_for_everyone()
-
-    def _figures(self) -> dict[str, float]:
-        """PSNR of the network as it is, which becomes the last one and perhaps the best."""
-        self.net.save_pretrained(self.folder / "last")
-        if self.validator is None:
-            return {}
-        figures = self.validator(self.net)
-        if (figure := figures[self.validator.columns[-1]]) > self.best:
-            self.best = figure
-            self.net.save_pretrained(self.folder / "best")
-        return figures
+def _not_finite(learner: Learner, loss: float, norm: float, names: set[str]) -> TrainingError:
+    return TrainingError(
+        f"stage {learner.stage.name!r}, step {learner.step}: the loss is {loss}, the norm of its gradient {norm}; "
+        f"expected finite numbers. The crops are from {', '.join(sorted(names))}. The last state is kept: look at "
+        "these images, or lower the stage's rate and start again in another output_dir"
+    )
 
 
 def _accelerator(trainer: MGATrainer) -> Accelerator:
@@ -347,17 +261,3 @@ def _accelerator(trainer: MGATrainer) -> Accelerator:
             f"got device={trainer.device!r}, precision={trainer.precision!r}, but this process has already trained "
             "with others; start a new process"
         ) from error
-
-
-def _check_same(old: dict[str, Any], new: dict[str, Any], begun: int, folder: Path) -> None:
-    """A training goes on with what it was started with; stages that have not begun may change."""
-    differing = [f"{name} {old[name]}, now {new[name]}" for name in new if name != "stages" and old[name] != new[name]]
-    for number, stage in enumerate(old["stages"][:begun]):
-        now = new["stages"][number] if number < len(new["stages"]) else dict.fromkeys(stage)
-        changes = [f"{name} {stage[name]!r}, now {now[name]!r}" for name in now if stage[name] != now[name]]
-        differing += [f"stage {stage['name']!r}: {change}" for change in changes]
-    if differing:
-        raise CheckpointError(
-            f"{folder} holds another training ({'; '.join(differing)}); give what it was started with, or choose "
-            "another output_dir"
-        )

@@ -14,7 +14,7 @@ from mga_wrap.errors import ArgumentError
 from mga_wrap.nets.mga import MGANet
 from mga_wrap.pictures.arrays import as_bytes
 from mga_wrap.pictures.metrics import psnr
-from mga_wrap.train.data import Data, Pair, read_images
+from mga_wrap.train.data import Data, Pair, fingerprints, read_images
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,10 @@ class Validation:
         if self.images < 1 or self.every < 1:
             raise ArgumentError(f"got images={self.images}, every={self.every}; expected both at least 1")
         if self.k is not None:
+            if not isinstance(self.k, tuple | list) or not self.k:
+                raise ArgumentError(
+                    f"got k={self.k!r}; expected a list of amounts, or None for 0 and the network's own"
+                )
             object.__setattr__(self, "k", tuple(check_k(k) for k in self.k))
 
 
@@ -52,6 +56,9 @@ class Validator:
         net: before training: where the original's output is the target, it is taken from here.
         validation: the pictures.
         taught: compare with the original network's own output, not with HR.
+
+    Attributes:
+        facts: what it measures, for the plan of a training.
     """
 
     def __init__(self, net: MGANet, validation: Validation, *, taught: bool) -> None:
@@ -64,6 +71,7 @@ class Validator:
             taught=taught,
             limit=validation.images,
         )
+        self.facts = {"k": list(self.ks), "images": fingerprints(images.pairs)}
         self._pairs = [self._pair(net, pair) for pair in images.pairs]
 
     @property

@@ -13,6 +13,7 @@ import yaml
 
 from mga_wrap.config import CutConfig
 from mga_wrap.errors import ArgumentError, nearest
+from mga_wrap.train.crops import check_seed
 from mga_wrap.train.data import Data
 from mga_wrap.train.stages import Stage, changed, stage_set
 from mga_wrap.train.validate import Validation
@@ -64,6 +65,9 @@ class Config:
     precision: Literal["no", "bf16"] | None = None
     tensorboard: bool = False
     save_seconds: float = 60.0
+
+    def __post_init__(self) -> None:
+        check_seed(self.seed)
 
     def chosen_stages(self) -> tuple[Stage, ...] | None:
         """The stages that `stages` means.

@@ -49,6 +49,10 @@ def written(folder: Path) -> dict[str, Path]:
     torch.save(nn.Linear(2, 4).state_dict(), folder / "other.pth")
     torch.save([1, 2], folder / "list.pth")
     torch.save({"epoch": 3}, folder / "number.pth")
+    torch.save(nn.Linear(2, 3), folder / "module.pth")
+    torch.save({0: torch.zeros(3)}, folder / "numbers.pth")
+    torch.save({"params": {0: torch.zeros(3)}}, folder / "wrapped.pth")
+    (folder / "cut.pth").write_bytes((folder / "other.pth").read_bytes()[:-200])
     (folder / "text.pth").write_text("hello")
     (folder / "empty.pth").write_bytes(b"")
     (folder / "trap.pth").write_bytes(pickle.dumps(Trap(), protocol=2))
@@ -64,11 +68,21 @@ def written(folder: Path) -> dict[str, Path]:
         ("number.pth", "holds dict; expected a state dict"),
         ("text.pth", r"cannot be read \(.*\); expected a .safetensors file or a state dict"),
         ("empty.pth", "cannot be read"),
-        ("trap.pth", "cannot be read"),
+        (
+            "trap.pth",
+            "trap.pth holds other objects than tensors, or is damaged; expected a .safetensors",
+        ),
+        ("module.pth", "module.pth holds other objects than tensors, or is damaged"),
+        ("numbers.pth", "holds dict; expected a state dict, names to tensors"),
+        ("wrapped.pth", "holds dict; expected a state dict, names to tensors"),
+        ("cut.pth", r"cannot be read \(RuntimeError: .*\); expected"),
         ("none.pth", "cannot be read"),
         ("text.safetensors", "cannot be read"),
     ],
 )
 def test_anything_else_is_refused(name: str, text: str, tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=text):
+    with pytest.raises(CheckpointError, match=text) as caught:
         load_weights(nn.Linear(2, 3), written(tmp_path)[name])
+    assert "\n" not in str(caught.value)
+    told = [str(caught.value), str(caught.value.__cause__)]  # the traceback of a script shows both
+    assert not any("weights_only" in text for text in told), "torch's advice is to run what is in the file"

@@ -8,10 +8,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 from toys.plain import NETWORKS, C, LongSkip, Residual, build, conv
+from toys.sized import build_sized
 
+import mga_wrap as mga
 from mga_wrap.backbones.pan import PAN
 from mga_wrap.errors import CutError
 from mga_wrap.graph.chain import find_chain
+from mga_wrap.graph.trace import UntraceableError
 
 BLOCKS = {
     "LongSkip": ["body.0", "body.1", "body.2", "body.3"],
@@ -151,3 +154,44 @@ def test_an_example_of_the_users_is_not_written_into() -> None:
     before = example.clone()
     find_chain(build("InPlace", 2), example=example)  # its forward doubles its input in place
     assert torch.equal(example, before)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "text"),
+    [
+        ({"split_at": "bodi.1"}, "got split_at='bodi.1'"),
+        ({"example": torch.rand(1, 4, 16, 16)}, "fails on an image"),
+    ],
+)
+def test_a_mistake_is_no_reason_to_trace_again(
+    wrong: dict[str, object], text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mga_wrap.graph.chain.record_blocks", lambda *_, **__: pytest.fail("traced again"))
+    with pytest.raises(CutError, match=text):
+        mga.accelerate(build("LongSkip", 2), **wrong)
+    with pytest.raises(CutError, match="no chain of body blocks"):
+        find_chain(nn.Sequential(conv(3, C), nn.ReLU(), conv(C, 3)))
+
+
+def test_a_failed_check_does_not_end_in_a_graph_for_one_size() -> None:
+    class Counts(LongSkip):
+        """What it returns depends on how often it was called."""
+
+        def forward(self, x: Tensor) -> Tensor:
+            self.calls = getattr(self, "calls", 0) + 1
+            return super().forward(x) * self.calls
+
+    with pytest.raises(CutError, match="does not return what the original does"):
+        mga.accelerate(Counts(2))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_graph_holds_for_every_size_where_it_can(name: str) -> None:
+    assert not find_chain(build(name, 2)).sized
+
+
+@pytest.mark.parametrize("name", ["PadsToMultiple", "WritesToSelf", "WindowAttention"])
+def test_what_torch_fx_cannot_trace_is_recorded(name: str) -> None:
+    with pytest.raises(UntraceableError):
+        find_chain(build_sized(name, 2), sized=False)
+    assert find_chain(build_sized(name, 2)).sized

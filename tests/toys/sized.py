@@ -210,6 +210,48 @@ class WholeWindowsOnly(WindowAttention):
         return super().forward(x)
 
 
+class WholeWindow(Residual):
+    """A block that takes whole windows of 4 x 4 and no others."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.shape[-2] % WINDOW or x.shape[-1] % WINDOW:
+            raise ValueError(f"sides must be multiples of {WINDOW}")
+        return super().forward(x)
+
+
+class PadsUnasked(LongSkip):
+    """Pads to whole windows by arithmetic alone, which torch.fx traces for every size; the blocks need them (ELAN)."""
+
+    def __init__(self, scale: int) -> None:
+        super().__init__(scale)
+        self.body = nn.Sequential(*[WholeWindow() for _ in range(4)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        height, width = x.shape[2:]
+        scale = self.tail[1].upscale_factor
+        x = F.pad(x, [0, (-width) % WINDOW, 0, (-height) % WINDOW], mode="reflect")
+        return super().forward(x)[..., : scale * height, : scale * width]
+
+
+class CropsBeforeTail(LongSkip):
+    """Pads at the right and below, and cuts that off before the tail, whose border is the image's again (LMLT)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        height, width = x.shape[-2:]
+        if height % 16 or width % 16:
+            x = F.pad(x, [0, (-width) % 16, 0, (-height) % 16], mode="reflect")
+        x = self.head(x)
+        return self.tail((self.body(x) + x)[..., :height, :width])
+
+
+class ReflectsFar(LongSkip):
+    """Reflects more of the border than a small image has (MSN)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x - F.avg_pool2d(F.pad(x, [70] * 4, mode="reflect"), 141, stride=1)
+        return super().forward(x)
+
+
 SIZED: dict[str, Callable[[int], nn.Module]] = {
     network.__name__: network
     for network in (

@@ -19,6 +19,8 @@ STAGES = (
     replace(mga.PAPER_STAGES[1], steps=4, batch=2, crop=8, warmup=1),
 )
 
+FINETUNE = tuple(replace(stage, steps=6, batch=2, crop=16, warmup=1) for stage in mga.FINETUNE_STAGES)
+
 
 def noise(path: Path, height: int, width: int, *, seed: int = 0) -> np.ndarray:
     """Every crop of it is a place of its own."""

@@ -10,10 +10,13 @@ import pytest
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
 from toys.trainings import STAGES, paper_net
 
-from mga_wrap.train.crops import Batch
-from mga_wrap.train.learner import Learner
+import mga_wrap as mga
+from mga_wrap.train.learner import Learner, schedule_of
 from mga_wrap.train.stages import Stage
 
 
@@ -25,26 +28,36 @@ def accelerator() -> Iterator[Accelerator]:
 
 def learner_of(stage: Stage, accelerator: Accelerator) -> Learner:
     net = paper_net()
-    parameters = dict(net.base.named_parameters())
-    return Learner(net, stage, seed=(0, 0), parameters=parameters, teacher=None, accelerator=accelerator)
+    return Learner(net, stage, parameters=dict(net.base.named_parameters()), teacher=None, accelerator=accelerator)
 
 
-def batch() -> Batch:
-    torch.manual_seed(5)
-    return Batch(torch.rand(2, 3, 8, 8), torch.rand(2, 3, 16, 16), ("a", "b"))
+def step(learner: Learner) -> None:
+    """One step without the trainer."""
+    torch.manual_seed(learner.step)
+    learner.schedule.step_update(learner.step)
+    learner.lesson(torch.rand(2, 3, 8, 8), torch.rand(2, 3, 16, 16)).backward()
+    learner.optimiser.step()
+    learner.optimiser.zero_grad()
+    learner.step += 1
+    learner.average.update(learner.parameters, step=learner.step)
 
 
-def rates(stage: Stage, accelerator: Accelerator) -> list[float]:
-    learner = learner_of(stage, accelerator)
-    found = []
-    for _ in range(stage.steps):
-        learner.update([batch()])
-        found.append(learner.rate)
+def rates(**changes: object) -> list[float]:
+    """The learning rate of each step of a stage."""
+    stage = replace(STAGES[0], rate=1e-2, **changes)
+    optimiser = torch.optim.Adam([nn.Parameter(torch.zeros(1))], lr=stage.rate)
+    schedule, found = schedule_of(stage, optimiser), []
+    for number in range(stage.steps):
+        schedule.step_update(number)
+        found.append(optimiser.param_groups[0]["lr"])
     return found
 
 
-def test_the_learning_rate_warms_up_and_goes_down_to_zero(accelerator: Accelerator) -> None:
-    found = rates(replace(STAGES[0], steps=24, warmup=4, rate=1e-2), accelerator)
+# The learning rate ---------------------------------------------------------------------------------------------------
+
+
+def test_the_learning_rate_warms_up_and_goes_down_to_zero() -> None:
+    found = rates(steps=24, warmup=4)
     assert found[:4] == pytest.approx([2.5e-3, 4.375e-3, 6.25e-3, 8.125e-3])
     assert found[4] == 1e-2
     assert found[14] == pytest.approx(5e-3)
@@ -52,15 +65,37 @@ def test_the_learning_rate_warms_up_and_goes_down_to_zero(accelerator: Accelerat
     assert all(one > two for one, two in itertools.pairwise(found[4:]))
 
 
-def test_the_cosine_restarts(accelerator: Accelerator) -> None:
-    found = rates(replace(STAGES[0], steps=20, warmup=0, cycles=2, rate=1e-2), accelerator)
+def test_the_cosine_restarts() -> None:
+    found = rates(steps=20, warmup=0, cycles=2)
     assert found[0] == found[10] == 1e-2
     assert found[9] == found[19] < 1e-3
 
 
-def test_a_stage_shorter_than_its_warm_up_still_learns(accelerator: Accelerator) -> None:
-    for steps in (1, 2, 3):
-        assert max(rates(replace(STAGES[0], steps=steps, warmup=200, rate=1e-2), accelerator)) > 4e-3
+@pytest.mark.parametrize("steps", [1, 2, 3, 10, 200])
+def test_a_stage_not_longer_than_its_warm_up_rises_to_the_top_and_comes_down(steps: int) -> None:
+    found = rates(steps=steps, warmup=200)
+    assert max(found) == 1e-2
+    assert found[: steps - 1] == sorted(found[: steps - 1])
+    if steps > 1:
+        assert found[-1] == pytest.approx(5e-3)
+
+
+@given(steps=st.integers(1, 60), warmup=st.integers(0, 70), cycles=st.integers(1, 70))
+def test_no_step_is_faster_than_the_top_and_none_stands_still(steps: int, warmup: int, cycles: int) -> None:
+    found = rates(steps=steps, warmup=warmup, cycles=cycles)
+    assert max(found) == pytest.approx(1e-2)
+    assert max(found) <= 1e-2
+    assert min(found) > 0
+
+
+def test_the_learner_says_the_rate_of_its_last_step(accelerator: Accelerator) -> None:
+    learner = learner_of(replace(STAGES[0], steps=24, warmup=4, rate=1e-2), accelerator)
+    for expected in rates(steps=24, warmup=4)[:6]:
+        step(learner)
+        assert learner.rate == expected
+
+
+# The average ---------------------------------------------------------------------------------------------------------
 
 
 def test_the_average_follows_the_weights_and_is_lent_for_a_moment(accelerator: Accelerator) -> None:
@@ -68,7 +103,7 @@ def test_the_average_follows_the_weights_and_is_lent_for_a_moment(accelerator: A
     weight = learner.net.base.get_parameter("head.weight")
     seen = []
     for _ in range(3):
-        learner.update([batch()])
+        step(learner)
         seen.append(weight.detach().clone())
     expected = seen[0]
     for number, now in enumerate(seen[1:], 1):
@@ -83,10 +118,40 @@ def test_the_average_follows_the_weights_and_is_lent_for_a_moment(accelerator: A
     torch.testing.assert_close(weight.detach(), expected)
 
 
-def test_gradients_are_clipped(accelerator: Accelerator) -> None:
-    learner = learner_of(replace(STAGES[0], clip=1e-3), accelerator)
-    seen = []
-    learner._optimiser.step = lambda: seen.append([x.grad for x in learner._held])
-    learner.update([batch()])
-    norm = torch.stack([gradient.norm() for gradient in seen[0]]).norm().item()
-    assert norm == pytest.approx(1e-3, rel=1e-3)
+# What it gives back --------------------------------------------------------------------------------------------------
+
+
+def test_a_learner_goes_on_where_another_was(accelerator: Accelerator) -> None:
+    one, two = learner_of(STAGES[0], accelerator), learner_of(STAGES[0], accelerator)
+    for _ in range(3):
+        step(one)
+    two.net.load_state_dict(one.net.state_dict())
+    two.load({name: value.clone() for name, value in one.tensors().items()}, step=one.step)
+    for learner in (one, two):
+        step(learner)
+    assert one.step == two.step == 4
+    assert one.tensors().keys() == two.tensors().keys()
+    assert all(torch.equal(value, two.tensors()[name]) for name, value in one.tensors().items())
+
+
+def without(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name: value for name, value in tensors.items() if not name.startswith(prefix)}
+
+
+WRONG = {
+    "no optimiser": lambda tensors: without(tensors, "optimiser."),
+    "half an optimiser": lambda tensors: without(tensors, "optimiser.0.exp_avg_sq"),
+    "no average": lambda tensors: without(tensors, "average."),
+    "another average": lambda tensors: tensors | {"average.0": torch.zeros(1, 2)},
+    "a parameter more": lambda tensors: tensors | {"optimiser.99.step": torch.tensor(1.0)},
+    "no number": lambda tensors: tensors | {"optimiser.first.step": torch.tensor(1.0)},
+    "another shape": lambda tensors: tensors | {"optimiser.0.exp_avg": torch.zeros(1, 2)},
+}
+
+
+@pytest.mark.parametrize("kind", WRONG)
+def test_what_is_not_of_this_stage_is_refused(kind: str, accelerator: Accelerator) -> None:
+    learner = learner_of(STAGES[0], accelerator)
+    step(learner)
+    with pytest.raises(mga.CheckpointError, match=r"does not hold what stage 'restore' has learned \(.*\); delete"):
+        learner_of(STAGES[0], accelerator).load(WRONG[kind](learner.tensors()), step=1)

@@ -23,17 +23,26 @@ from mga_wrap.train.state import (
     with_prefix,
 )
 
+PLAN = {"seed": 0, "stages": [{"name": "a", "steps": 9}, {"name": "b", "steps": 9}]}
+
 
 def example(value: float) -> State:
     image = torch.full((2, 3, 4, 4), value).to(memory_format=torch.channels_last)
     return State(
-        1, 7, {"net.a": image, "net.n": torch.tensor(3), "average.0": torch.rand(2)}, {"best": 30.5, "plan": {}}
+        1,
+        7,
+        {"net.a": image, "net.n": torch.tensor(3), "average.0": torch.rand(2)},
+        plan=PLAN,
+        best=30.5,
+        seconds=2.5,
     )
 
 
 def same(one: State, two: State) -> bool:
-    facts = (one.stage, one.step, one.facts) == (two.stage, two.step, two.facts)
-    return facts and all(torch.equal(one.tensors[name], two.tensors[name]) for name in one.tensors | two.tensors)
+    facts = [(x.stage, x.step, x.plan, x.best, x.seconds) for x in (one, two)]
+    return facts[0] == facts[1] and all(
+        torch.equal(one.tensors[name], two.tensors[name]) for name in one.tensors | two.tensors
+    )
 
 
 def test_there_and_back(tmp_path: Path) -> None:
@@ -47,9 +56,9 @@ def test_there_and_back(tmp_path: Path) -> None:
 
 def test_infinity_and_tied_tensors_are_kept(tmp_path: Path) -> None:
     tied = torch.rand(3)
-    save_state(State(0, 0, {"net.a": tied, "net.b": tied}, {"best": float("-inf")}), tmp_path)
+    save_state(State(0, 0, {"net.a": tied, "net.b": tied}, PLAN), tmp_path)
     state = load_state(tmp_path)
-    assert state.facts == {"best": float("-inf")}
+    assert state.best == float("-inf")
     assert torch.equal(state.tensors["net.a"], state.tensors["net.b"])
 
 

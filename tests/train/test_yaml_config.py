@@ -6,16 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
-from safetensors.torch import save_file
-from toys.trainings import equal, rows, smooth
-from typer.testing import CliRunner
 
 import mga_wrap as mga
-from mga_wrap.cli import app
 from mga_wrap.config import CutConfig
-from mga_wrap.train.build import build_network, build_trainer
-from mga_wrap.train.stages import STAGE_SETS
+from mga_wrap.train.build import build_network
 from mga_wrap.train.yaml_config import Config, Network, read_config
 
 LEAST = "network: {backbone: fsrcnn, scale: 2}\ndata: {hr: images}\noutput_dir: out\n"
@@ -135,135 +129,6 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "missing.yaml"):
         with pytest.raises(mga.ArgumentError, match=r"cannot be read \(.*\); expected a configuration as YAML"):
             read_config(path)
-
-
-# From a configuration to a network -----------------------------------------------------------------------------------
-
-
-def network(**options: object) -> Config:
-    return Config(Network(**{"backbone": "fsrcnn", "scale": 2, **options}), Path("out"), mga.Data(hr="images"))
-
-
-def test_a_fresh_network_is_the_same_for_a_seed() -> None:
-    before = torch.random.get_rng_state()
-    one, two, other = (build_network(replace(network(), seed=seed)) for seed in (0, 0, 1))
-    assert equal(one, two)
-    assert not equal(one, other)
-    assert torch.equal(torch.random.get_rng_state(), before)
-
-
-@pytest.mark.parametrize("suffix", ["safetensors", "pth", "params"])
-def test_weights_are_loaded(suffix: str, tmp_path: Path) -> None:
-    model = mga.create_backbone("fsrcnn", scale=2)
-    path = tmp_path / f"a.{suffix}"
-    if suffix == "safetensors":
-        save_file(model.state_dict(), path)
-    else:
-        torch.save({"params": model.state_dict()} if suffix == "params" else model.state_dict(), path)
-    lr = torch.rand(1, 3, 9, 9)
-    with torch.no_grad():
-        assert torch.equal(build_network(network(weights=path))(lr, k="dense"), model.eval()(lr))
-
-
-def test_training_goes_on_from_a_pretrained_network(tmp_path: Path) -> None:
-    net = build_network(network())
-    net.save_pretrained(tmp_path)
-    config = network(backbone=None, scale=None, pretrained=str(tmp_path))
-    assert equal(build_network(config), net)
-    with pytest.raises(mga.ArgumentError, match="a pretrained network is cut already; leave this section out"):
-        build_network(replace(config, accelerate=CutConfig(p=8)))
-
-
-def test_another_scale_is_a_start(tmp_path: Path) -> None:
-    cut = CutConfig(split_at=14, coarse_tail="light")
-    trained = build_network(replace(network(backbone="pan", scale=4), accelerate=cut, seed=1))
-    trained.save_pretrained(tmp_path)
-    given = trained.state_dict()
-    fresh = build_network(replace(network(backbone="pan"), accelerate=cut)).state_dict()
-    started = build_network(replace(network(backbone="pan", start=str(tmp_path)), accelerate=cut)).state_dict()
-    alone = [name for name in started if name not in given or given[name].shape != started[name].shape]
-    assert alone == ["base.coarse_tail.last.weight", "base.coarse_tail.last.bias"]
-    for name, value in started.items():
-        assert torch.equal(value, (fresh if name in alone else given)[name])
-
-
-def test_another_network_is_no_start(tmp_path: Path) -> None:
-    build_network(network()).save_pretrained(tmp_path)
-    with pytest.raises(mga.ArgumentError, match="expected the same backbone, cut at the same place in the same style"):
-        build_network(network(backbone="pan", start=str(tmp_path)))
-    with pytest.raises(mga.ArgumentError, match="expected one of start, weights, pretrained"):
-        build_network(network(start=str(tmp_path), weights=tmp_path / "a.pth"))
-
-
-def test_networks_that_are_not_enough() -> None:
-    with pytest.raises(mga.ArgumentError, match="expected either a backbone or a pretrained network"):
-        build_network(network(backbone=None))
-    with pytest.raises(mga.ArgumentError, match="network lacks 'scale'; expected 2, 3 or 4"):
-        build_network(network(scale=None))
-    with pytest.raises(mga.ArgumentError, match="did you mean 'fsrcnn'"):
-        build_network(network(backbone="fsrcn"))
-
-
-ABLATIONS = [
-    ({"mask": {"dynamic": False}}, lambda net: net.mask.kernel is None),  # Table 2
-    ({"mask": {"map_channels": 1}}, lambda net: net.mask.conv2.out_channels == 1),  # Table 8
-    ({"p": 2, "k": 960}, lambda net: (net.p, net.k) == (2, 960)),  # Table 10
-    ({"p": 8, "k": 60}, lambda net: (net.p, net.k) == (8, 60)),
-]
-
-
-@pytest.mark.parametrize(("cut", "holds"), ABLATIONS)
-def test_the_papers_ablations_are_options_that_are_saved(cut: dict[str, object], holds: object, tmp_path: Path) -> None:
-    net = build_network(replace(network(), accelerate=CutConfig(style="paper", **cut)))
-    assert holds(net)
-    net.save_pretrained(tmp_path)
-    again = mga.from_pretrained(tmp_path)
-    assert holds(again)
-    assert equal(again, net)
-
-
-def test_unknown_options_of_the_mask_are_named() -> None:
-    with pytest.raises(mga.ArgumentError, match=r"mask: got 'dynamics'; expected one of dynamic, .*mean 'dynamic'"):
-        build_network(replace(network(), accelerate=CutConfig(mask={"dynamics": True})))
-
-
-# The command ---------------------------------------------------------------------------------------------------------
-
-
-def run(path: Path, *words: object) -> object:
-    return CliRunner().invoke(app, ["train", str(path), *map(str, words)])
-
-
-def test_the_command_trains_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    smooth(tmp_path / "images", side=112)
-    text = LEAST + "accelerate: {style: paper}\nvalidation: {hr: images, images: 1}\nstages: fsrcnn\ndevice: cpu\n"
-    (tmp_path / "a.yaml").write_text(text)
-    change = [f"--set=stages.change.{stage.name}.steps=2" for stage in STAGE_SETS["fsrcnn"]]
-    change += ["--set=stages.set=fsrcnn", "--set=stages.change.restore.batch=2"]
-    (tmp_path / "a.yaml").write_text(text.replace("stages: fsrcnn\n", ""))
-    first = run("a.yaml", *change, "--set=stages.only=[restore]")
-    assert first.exit_code == 0, first.output
-    assert "out/last" in first.stdout
-    result = run("a.yaml", *change)
-    assert result.exit_code == 0, result.output
-    assert [row["stage"] for row in rows(tmp_path / "out")] == [stage.name for stage in STAGE_SETS["fsrcnn"]]
-    net = mga.from_pretrained(tmp_path / "out/last")
-    assert (net.scale, net.p, net.config.style) == (2, 4, "paper")
-    assert not equal(net, build_trainer(read_config("a.yaml")).net)
-
-
-def test_the_command_says_what_is_wrong_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "a.yaml").write_text(LEAST + "sed: 3\n")
-    result = run("a.yaml")
-    assert result.exit_code == 2
-    assert result.stderr.startswith("error: a.yaml: the file: got the key 'sed'; expected one of network")
-    assert result.stderr.count("\n") == 1
-    (tmp_path / "a.yaml").write_text(LEAST)
-    result = run("a.yaml")
-    assert result.exit_code == 1
-    assert result.stderr == "error: images is no folder; expected one with images\n"
 
 
 CONFIGS = sorted((Path(__file__).resolve().parents[2] / "examples/configs").glob("*.yaml"))
