@@ -93,4 +93,4 @@ def _saved(model: str) -> tuple[MGANet, nn.Module]:
 
 def _write(path: Path, text: str) -> None:
     with open_whole(path) as handle:
-        handle.write(text.encode())
+        handle.write(text.encode(errors="surrogateescape"))
