@@ -39,6 +39,8 @@ def load_weights(model: nn.Module, path: str | Path) -> None:
 
 
 def _read(path: Path) -> Mapping[str, Tensor]:
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise CheckpointError(f"{path} is no file; expected a .safetensors file or a state dict written by torch.save")
     try:
         if path.suffix == ".safetensors":
             return load_file(path)

@@ -97,13 +97,13 @@ def test_luma_is_that_of_the_field() -> None:
     assert torch.equal(luma(one), one)
 
 
-@pytest.mark.parametrize("border", ["zero", "shift"])
-def test_the_mask_loss_by_hand(border: str) -> None:
+@pytest.mark.parametrize("style", ["paper", "pretrained"])
+def test_the_mask_loss_by_hand(style: str) -> None:
     """A predictor whose last layer is zero says 0.5 everywhere; hr is not looked at."""
     coarse = torch.zeros(1, 3, 8, 8)
     refined = coarse.clone()
     refined[..., :4, :4] = 1.0
-    net = Stub(coarse, refined, border=border)
+    net = Stub(coarse, refined, style=style)
     nn.init.zeros_(net.mask.conv2.weight)
     nn.init.zeros_(net.mask.conv2.bias)
     assert losses(net, torch.full((1, 3, 8, 8), torch.nan))["mask_l1"] == pytest.approx(0.5)
@@ -200,9 +200,9 @@ class Counting(nn.Module):
         super().__init__()
         self.part, self.calls = part, 0
 
-    def forward(self, *inputs: object) -> object:
+    def forward(self, *inputs: object, **named: object) -> object:
         self.calls += 1
-        return self.part(*inputs)
+        return self.part(*inputs, **named)
 
 
 def test_nothing_is_computed_that_no_loss_asks_for_and_nothing_twice() -> None:

@@ -24,6 +24,8 @@ from mga_wrap.train.losses import LOSSES, Outputs
 from mga_wrap.train.state import load_state
 from mga_wrap.train.validate import Validator
 
+pytestmark = pytest.mark.slow
+
 
 def validation(images: Path, **options: object) -> mga.Validation:
     return mga.Validation(images, **{"images": 1, "every": 3, **options})
