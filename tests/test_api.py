@@ -32,7 +32,7 @@ def image(height: int, width: int, *, channels: int = 3, batch: int = 1) -> Tens
 # Arguments out of range --------------------------------------------------------------------------------------------
 
 TAIL_EXPECTED = "in style 'pretrained' expected 'copy', 'light', or a number of convolutions from 1 to 64"
-K_EXPECTED = r'expected an int >= 0, a float in \(0, 1\], "base", "all" or "dense"'
+K_EXPECTED = r'expected an int >= 0, a float in \(0, 1\], "base", "all", "dense" or "auto"'
 
 
 @pytest.mark.parametrize(

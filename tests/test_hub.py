@@ -107,6 +107,7 @@ def test_the_config_is_stable(folder: Path) -> None:
         "format_version": 2,
         "scale": 2,
         "backbone": {"name": "fsrcnn", "scale": 2},
+        "fitted": False,
         "cut": {
             "split_at": "body.2",
             "k": 7,
@@ -115,6 +116,7 @@ def test_the_config_is_stable(folder: Path) -> None:
             "style": "paper",
             "coarse_tail": "copy",
             "mask": {},
+            "max_loss": 0.1,
         },
     }
     assert (folder / "config.json").read_text().endswith("}\n")

@@ -108,10 +108,10 @@ def fit(
         TrainingError: the original returns NaN.
 
     Example:
-        ```pycon
-        >>> net = mga.accelerate(model, coarse_tail="light")
-        >>> print(mga.fit(net, "photos", seconds=60))
-        >>> net(lr, k="auto", max_loss=0.1)
+        ```python
+        net = mga.accelerate(model, coarse_tail="light")
+        print(mga.fit(net, "photos", seconds=60))
+        sr = net(lr, k="auto", max_loss=0.1)
         ```
     """
     _check(net, seconds)

@@ -64,7 +64,7 @@ class ScorePredictor(nn.Module):
         self.register_buffer("deviation", torch.ones(1, inputs, 1, 1))
         self.register_buffer("level", torch.tensor([[0.0, 0.0], [1.0, 1.0]]))  # means, deviations of the logarithms
         self.fitted: Tensor
-        self.register_buffer("calibration", torch.full((CALIBRATED, 3), torch.nan))  # (loss in dB, factor, share)
+        self.register_buffer("calibration", torch.zeros(CALIBRATED, 3))  # (loss in dB, factor, share)
         self.register_buffer("fitted", torch.tensor(False))
 
     def forward(self, feature: Tensor, lr: Tensor, coarse: Tensor, *, p: int) -> Tensor:
@@ -121,7 +121,7 @@ class ScorePredictor(nn.Module):
     @property
     def is_calibrated(self) -> bool:
         """Whether `needed` and `usual_share` know what a loss in dB takes."""
-        return not bool(self.calibration.isnan().any())
+        return bool((self.calibration[:, 0] > 0).all())
 
     def needed(self, predicted: Tensor, max_loss: float) -> int:
         """How many patches of one image have to be refined to lose no more, by what is predicted.

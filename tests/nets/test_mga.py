@@ -49,7 +49,9 @@ def test_amounts_in_one_form(k: object, expected: object) -> None:
 
 @pytest.mark.parametrize("k", [-1, -0.1, 1.0001, float("inf"), float("nan"), True, False, None, "ALL", "", [1], (1, 2)])
 def test_what_is_no_amount(k: object) -> None:
-    with pytest.raises(mga.ArgumentError, match=r'expected an int >= 0, a float in \(0, 1\], "base", "all" or "dense"'):
+    with pytest.raises(
+        mga.ArgumentError, match=r'expected an int >= 0, a float in \(0, 1\], "base", "all", "dense" or "auto"'
+    ):
         check_k(k)
 
 
@@ -97,7 +99,7 @@ def test_macs_are_those_of_the_parts_that_run(net: mga.MGANet, height: int, widt
     elif k == "dense":
         assert (macs["mask"], macs["refine"]) == (0, count_macs(net.refine, *crossing, dense=True))
     else:
-        assert macs["mask"] == (0 if k == "all" else count_macs(net.mask, crossing[0], p=net.p))
+        assert macs["mask"] == (0 if k == "all" else count_macs(net.mask, crossing[0], lr, trace.coarse, p=net.p))
         assert macs["refine"] == count_macs(net.refine, *net.windows(crossing, trace.index))
     assert macs["total"] == count_macs(net, lr, k=k)
 
