@@ -13,6 +13,7 @@ from torch import nn
 
 from mga_wrap.errors import ArgumentError, one_line
 from mga_wrap.hub import from_pretrained
+from mga_wrap.origin import unwrapped
 
 Model = nn.Module | str | os.PathLike[str]
 """A network lr -> sr, the name of a pretrained one, or the folder of a saved one."""
@@ -39,6 +40,7 @@ def network_for(
     """
     if scale is not None and (isinstance(scale, bool) or not isinstance(scale, int) or scale < 1):
         raise ArgumentError(f"got scale={scale!r}; expected a whole number such as 2, 3 or 4")
+    model = unwrapped(model)
     if isinstance(model, nn.Module):
         net = _placed(model, device)
     elif model is None or isinstance(model, str | os.PathLike):
