@@ -35,6 +35,7 @@ def accelerate(
     mask: Mapping[str, Any] | None = None,
     example: Tensor | None = None,
     fit: Images | None = None,
+    seconds: float = 60.0,
 ) -> MGANet:
     """Cut a super-resolution network into a Base-Net for the whole image and a Refine-Net for its neediest patches.
 
@@ -51,8 +52,9 @@ def accelerate(
         style: leave it for a network that is trained; "paper" is the published layout, to be trained from scratch.
         mask: for ablations.
         example: (B, 3, H, W), an image that the network takes, if it does not take (1, 3, 32, 24).
-        fit: images to fit the network on for a minute, see `mga_wrap.fit`; without them it has to be fitted or trained
-            before it is used, and says so.
+        fit: images to fit the network on, see `mga_wrap.fit`; without them it has to be fitted or trained before it
+            is used, and says so.
+        seconds: how long it is fitted.
 
     Returns:
         The accelerated network, in the mode (train or eval), dtype and on the device of the model.
@@ -73,7 +75,7 @@ def accelerate(
     config = CutConfig(split_at, k, p, halo, style, coarse_tail, mask)  # type: ignore[arg-type]  # None: the default
     net = accelerate_as(model, config, example=example)
     if fit is not None:
-        fit_network(net, fit)
+        fit_network(net, fit, seconds=seconds)
     return net
 
 

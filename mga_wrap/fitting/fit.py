@@ -31,6 +31,10 @@ PATCHES = 6
 """Patches a side of a crop."""
 UNTIL = {"collect": 0.35, "tail": 0.7, "score": 0.9}
 """Shares of the time at which each part is over; the rest is for measuring."""
+MEASURE = 0.05
+"""Share of the time for each of the two measurements."""
+LEAST = 4
+"""Crops that are measured on at least."""
 SCORE_STEPS = 1500
 
 
@@ -131,7 +135,7 @@ class _Run:
     def run(self) -> FitReport:
         net = self.net
         held, learn = self._collect()
-        before = rows(net, held)
+        reported, before = self._measure_first(held)
         steps = 0
         if learn:
             self.report(
@@ -140,10 +144,16 @@ class _Run:
             steps = self._fit_tail(learn, held)
             self._fit_score(learn, held)
             net.fitted = True
-        after = rows(net, held)
-        return FitReport(
-            self._over * self.seconds if self.seconds else 0.0, len(learn), steps, len(held), before, after
-        )
+        after = rows(net, reported)
+        return FitReport(time.monotonic() - self.start, len(learn), steps, len(reported), before, after)
+
+    def _measure_first(self, held: list[Sample]) -> tuple[list[Sample], tuple[FitRow, ...]]:
+        """The crops that the report is on, as many as there is time to measure twice, and how they are before."""
+        start = time.monotonic()
+        rows(self.net, held[:1])
+        each = time.monotonic() - start
+        count = max(LEAST, int(MEASURE * self.seconds / max(each, 1e-9)))
+        return held[:count], rows(self.net, held[:count])
 
     @property
     def _over(self) -> float:
@@ -154,7 +164,7 @@ class _Run:
         """(held out, to learn from): in turn, so that any time gives enough of both."""
         measure = crops(self.measure_on, scale=self.net.scale, side=self.side, seed=self.seed + 1)
         learn = crops(self.learn_from, scale=self.net.scale, side=self.side, seed=self.seed)
-        held = [sample(self.net, crop) for crop in itertools.islice(measure, 4)]
+        held = [sample(self.net, crop) for crop in itertools.islice(measure, LEAST)]
         found: list[Sample] = []
         while self.seconds and len(found) < CROPS and (self._over < UNTIL["collect"] or len(found) < 16):
             found.append(sample(self.net, next(learn)))
