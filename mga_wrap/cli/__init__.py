@@ -1,8 +1,15 @@
-"""The command line: ``mga-wrap upscale``, ``inspect``, ``eval``, ``bench`` and the others, a file each.
+"""The command line: ``mga-wrap upscale``, ``inspect``, ``eval``, ``bench`` and the others.
 
-torch is imported inside the commands, so that ``--help`` and ``--version`` answer at once. Exit codes: 0 everything was
-done, 1 something failed (one line on stderr for each failure), 2 the command line makes no sense.
+A command is two files of one name. Here it is declared: its options, their help, and what can be seen to be wrong from
+them alone. In ``work/`` it is done, by a function of the same name and parameters. Only that imports torch, and it is
+imported when the command runs (`mga_wrap.cli.app.command`), so that ``--help`` and errors answer at once.
+
+Exit codes: 0 everything was done, 1 something failed (one line on stderr for each failure), 2 the command line makes no
+sense.
 """
+
+import io
+import sys
 
 from mga_wrap.cli import bench, evaluate, inspect, mask_accuracy, sheet, tables, train, upscale
 from mga_wrap.cli.app import app
@@ -12,4 +19,6 @@ __all__ = ["app", "bench", "evaluate", "inspect", "main", "mask_accuracy", "shee
 
 def main() -> None:
     """Run the command line."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name need not be text: it is printed byte for byte
+        sys.stdout.reconfigure(errors="surrogateescape")
     app()

@@ -2,97 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
 
-from mga_wrap.cli.app import app
-from mga_wrap.cli.measuring import Crop, DataScale, LowRes, each_picture
-from mga_wrap.cli.shared import (
-    K_HELP,
+from mga_wrap.cli.app import command
+from mga_wrap.cli.options import (
+    Crop,
+    Data,
+    DataScale,
     Device,
+    K,
+    LowRes,
     ModelName,
-    find_network,
-    told,
-)
-from mga_wrap.config import parse_k
-from mga_wrap.errors import ArgumentError
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from mga_wrap.pictures.pairs import Pair
-
-_NOTES = (
-    "The frame marks the crop, where the predicted error is largest. Refined patches are in colour, the rest is pale. "
-    "Errors are drawn from dark (low) to bright (high), each picture by itself; the true error is the change of luma "
-    "when every patch is refined. PSNR and SSIM are of the whole picture, on Y."
+    check_model,
+    check_there,
+    read_k,
 )
 
 
-@app.command()
+@command("sheet")
 def sheet(
-    data: Annotated[Path, typer.Option(help="Folder of HR pictures, or one picture.")],
+    data: Data,
     scale: DataScale,
     out: Annotated[
         Path, typer.Option("--out", "-o", help="A page (.html, pictures inside), or a folder for <name>_sheet.png.")
     ],
     model: ModelName = None,
-    k: Annotated[str | None, typer.Option(help=K_HELP)] = None,
+    k: K = None,
     lr: LowRes = None,
     crop: Crop = None,
     device: Device = "auto",
-) -> None:
+) -> dict[str, Any]:
     """Draw a figure for each picture: the mask, the refined patches, and crops with PSNR and SSIM."""
-    with told():
-        from mga_wrap.figures.page import figure_html, write_page
-        from mga_wrap.figures.sheet_figure import sheet_figure
-        from mga_wrap.infer.networks import embedded
-        from mga_wrap.pictures.pairs import check_crop, find_pairs, read_pair
-
-        page = out.suffix.lower() in (".html", ".htm")
-        if not page and out.suffix and not out.is_dir():
-            raise ArgumentError(f"got {out}; expected a page (sheet.html), or a folder without a suffix")
-        amount = None if k is None else parse_k(k)
-        net = find_network(model, scale, device)
-        multiple = check_crop(crop, scale=scale, paired=lr is not None)
-        pairs = find_pairs(data, lr=lr, scale=scale)
-        if not page:
-            _check_names([pair.hr for pair in pairs])
-        figures: list[str] = []
-
-        def draw(pair: Pair) -> None:
-            low, high = read_pair(pair, scale=scale, crop=multiple)
-            drawn = sheet_figure(net, low, high, name=pair.hr.stem, k=amount).draw()
-            if page:
-                figures.append(figure_html(pair.hr.stem, drawn))
-            else:
-                _write(drawn, out / f"{pair.hr.stem}_sheet.png")
-
-        failures = each_picture(pairs, draw, doing="drawing")
-        if figures:
-            title = f"{data.resolve().name} x{scale}, {Path(model or embedded(scale)).name}"
-            write_page(figures, out, title=title, notes=_NOTES)
-            print(out)
-    if failures:
-        raise typer.Exit(1)
-
-
-def _check_names(files: Sequence[Path]) -> None:
-    seen: dict[str, Path] = {}
-    for file in files:
-        other = seen.setdefault(file.stem, file)
-        if other is not file:
-            raise ArgumentError(
-                f"{other.name} and {file.name} would both be written to {file.stem}_sheet.png; "
-                "write a page: -o sheet.html"
-            )
-
-
-def _write(drawn: np.ndarray, path: Path) -> None:
-    from mga_wrap.pictures.files import Picture, write_image
-
-    write_image(Picture(drawn.astype("float32") / 255), path=path)
-    print(path)
+    check_there(data, lr)
+    check_model(model)
+    return {"k": read_k(k)}

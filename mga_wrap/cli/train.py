@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from mga_wrap.cli.app import app
-from mga_wrap.cli.shared import told
+from mga_wrap.cli.app import command
+from mga_wrap.cli.options import check_there
 
 
-@app.command()
+@command("train")
 def train(
     config: Annotated[Path, typer.Argument(metavar="CONFIG", help="A YAML file, see docs/training.md.")],
     change: Annotated[
@@ -21,11 +20,4 @@ def train(
     ] = None,
 ) -> None:
     """Train an accelerated network; killed, it goes on where it was when started again."""
-    with told():
-        from mga_wrap.train.build import build_trainer
-        from mga_wrap.train.yaml_config import read_config
-
-        trainer = build_trainer(read_config(config, changes=change or ()))
-        trainer.fit()
-        if os.environ.get("RANK", "0") == "0":  # of several processes one answers
-            typer.echo(trainer.output_dir / "last")
+    check_there(config)

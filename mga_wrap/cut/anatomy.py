@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import io
 import math
+import textwrap
 from dataclasses import dataclass
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from torch import fx, nn
 
 from mga_wrap.cut.crossing import CHANNELS, Interface, crossing_nodes, feature_channels, interface
@@ -95,37 +96,30 @@ class Anatomy:
         return (ahead + tail + mask + share * ((p + 2 * halo) / p) ** 2 * behind) / self.macs
 
     def render(self, *, p: int = 16, halo: int = 2) -> str:
-        """The table that print shows, for patches of side p with a halo."""
+        """What print shows, in 80 columns: the parts, then the cuts, for patches of side p with a halo."""
+        parts = Table("part", *(Column(name, justify="right", no_wrap=True) for name in ("MACs/px", "share", "reach")))
+        for part, prefix in ((self.head, "head: "), *((block, "") for block in self.blocks), (self.tail, "tail: ")):
+            reach = "" if part is self.head else _reach(part.reach)
+            parts.add_row(prefix + part.name, _thousands(part.macs), f"{part.share:.1%}", reach)
+        costs = [Column(f"cost\nat {share:g}", justify="right", no_wrap=True) for share in SHARES]
+        cuts = Table("a cut\nafter", Column("exact\nhalo", justify="right", no_wrap=True), "what crosses\nit", *costs)
+        for count, block in enumerate(self.blocks[:-1], 1):
+            cost = (self._costs(count, share=share, p=p, halo=halo) for share in SHARES)
+            cuts.add_row(block.name, _reach(self.reach_after(count)), ", ".join(block.crossing), *cost)
         title = f"{self.network}: x{self.scale}, {_thousands(self.macs)} MACs per lr pixel"
-        table = Table(title=title, title_justify="left", caption=self._advice(p, halo), caption_justify="left")
-        table.add_column("part", overflow="fold")
-        for name in ("MACs/px", "share", "reach", "exact halo"):
-            table.add_column(name, justify="right")
-        table.add_column("crosses a cut here", overflow="fold")
-        for share in SHARES:
-            table.add_column(f"cost at {share:g}", justify="right")
-        table.add_row(*_cells(self.head, "head: "), "", "", *[""] * len(SHARES))
-        for count, block in enumerate(self.blocks, 1):
-            last = count == len(self.blocks)
-            cost = ["" if last else self._costs(count, share=s, p=p, halo=halo) for s in SHARES]
-            exact = "" if last else _reach(self.reach_after(count))
-            table.add_row(*_cells(block), exact, ", ".join(block.crossing), *cost)
-        table.add_row(*_cells(self.tail, "tail: "), "", "", *[""] * len(SHARES))
-        text = io.StringIO()
-        Console(file=text, width=120).print(table)
-        return text.getvalue()
+        return "\n".join([_filled(title), _drawn(parts), _drawn(cuts), *map(_filled, self._advice(p, halo))])
 
     def __str__(self) -> str:
         return self.render()
 
     def _costs(self, count: int, *, share: float, p: int, halo: int) -> str:
         both = (self.cost(count, share=share, p=p, halo=halo, coarse_tail=tail) for tail in TAILS)
-        return " | ".join(f"{cost:.2f}" for cost in both)
+        return "|".join(f"{cost:.2f}" for cost in both)
 
-    def _advice(self, p: int, halo: int) -> str:
+    def _advice(self, p: int, halo: int) -> list[str]:
         lines = [
             f"cost: MACs over the original's at that share of refined patches (p={p}, halo={halo}), with a copy of the "
-            "tail | with a light tail."
+            "tail | with a light one."
         ]
         cuts = range(1, len(self.blocks))
         least = {t: min(self.cost(c, share=SHARES[0], p=p, halo=halo, coarse_tail=t) for c in cuts) for t in TAILS}
@@ -139,9 +133,11 @@ class Anatomy:
             )
         if why := self.inexact_after(0):
             lines.append(f"none: {why}; refined patches differ a little from the original.")
-        return "\n".join(lines)
+        return lines
 
 
+_WIDTH = 80
+"""Columns of what print shows."""
 TAILS = ("copy", "light")
 LIGHT = 0.5
 """MACs of a light coarse tail, at most, over those of the network's own (but see `LightTail`, which has a least)."""
@@ -229,9 +225,17 @@ def _names(nodes: list[fx.Node]) -> str:
     return ", ".join(calls) or "-"
 
 
-def _cells(part: Part, prefix: str = "") -> list[str]:
-    reach = "" if prefix == "head: " else _reach(part.reach)
-    return [prefix + part.name, _thousands(part.macs), f"{part.share:.1%}", reach]
+def _drawn(table: Table) -> str:
+    """A table as text. Names and what crosses are folded where it would be too wide; columns of numbers are not."""
+    for column in table.columns:
+        column.overflow = "fold"
+    text = io.StringIO()
+    Console(file=text, width=_WIDTH, markup=False, force_terminal=False, force_jupyter=False).print(table)
+    return text.getvalue().rstrip()
+
+
+def _filled(sentence: str) -> str:
+    return textwrap.fill(sentence, _WIDTH, break_on_hyphens=False)
 
 
 def _reach(reach: int | None) -> str:

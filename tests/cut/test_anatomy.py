@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 from toys.plain import NETWORKS, C, LongSkip, Residual, build, conv
-from toys.sized import build_sized
+from toys.sized import SIZED, build_sized
 
 import mga_wrap as mga
 from mga_wrap.counting import count_macs
+from mga_wrap.cut.anatomy import SHARES, TAILS
 
 CROSSING = {  # after the first block: what every later cut has too
     "LongSkip": ("8 x 1", "8 x 1"),
@@ -127,7 +128,7 @@ def test_a_network_that_is_mostly_tail_has_little_to_give() -> None:
     model = LongSkip(2)
     model.tail = nn.Sequential(conv(C, 64), conv(64, 64), conv(64, 12), nn.PixelShuffle(2))
     said = "With a copy of the tail no cut saves anything here: head and tail are most of the network."
-    assert said in str(mga.inspect(model))
+    assert said in " ".join(str(mga.inspect(model)).split())
     model.tail = nn.Sequential(conv(C, 12), nn.PixelShuffle(2))
     model.body = nn.Sequential(nn.Conv2d(C, C, 1), nn.Conv2d(C, C, 1), conv(C, C))
     assert "No cut saves anything here:" in str(mga.inspect(model))
@@ -150,6 +151,43 @@ def test_render_for_other_patches() -> None:
     assert "p=4, halo=1" in anatomy.render(p=4, halo=1)
     assert f"{anatomy.cost(1, share=0.5, p=4, halo=1):.2f}" in anatomy.render(p=4, halo=1)
     assert f"{anatomy.head.macs:,.0f}" in anatomy.render()
+
+
+@pytest.mark.parametrize("name", [*NETWORKS, *SIZED])
+def test_it_is_shown_in_80_columns_with_every_fact(name: str) -> None:
+    anatomy = mga.inspect(build_sized(name, 4) if name in SIZED else build(name, 4))
+    shown = str(anatomy)
+    assert max(map(len, shown.splitlines())) <= 80
+    assert not any(line.endswith(" ") for line in shown.splitlines())
+    parts, cuts = (rows_of(table) for table in shown.split("┗")[0].split("└")[:2])
+    assert [row[1:3] for row in parts] == [
+        [f"{part.macs + 1e-9:,.0f}", f"{part.share:.1%}"] for part in (anatomy.head, *anatomy.blocks, anatomy.tail)
+    ]
+    assert [row[3] for row in parts[1:]] == [shown_reach(part.reach) for part in (*anatomy.blocks, anatomy.tail)]
+    for count, (row, block) in enumerate(zip(cuts, anatomy.blocks, strict=False), 1):
+        costs = [
+            "|".join(f"{anatomy.cost(count, share=share, p=16, halo=2, coarse_tail=tail):.2f}" for tail in TAILS)
+            for share in SHARES
+        ]
+        assert row == [block.name, shown_reach(anatomy.reach_after(count)), ", ".join(block.crossing), *costs]
+    assert len(cuts) == len(anatomy.blocks) - 1
+
+
+def shown_reach(reach: int | None) -> str:
+    return "none" if reach is None else str(reach)
+
+
+def rows_of(table: str) -> list[list[str]]:
+    """The cells of the rows; what was folded is put together again: a line without a number goes on with the last."""
+    rows: list[list[str]] = []
+    for line in table.splitlines():
+        if line.startswith("│"):
+            cells = [cell.strip() for cell in line.strip("│").split("│")]
+            if cells[1]:
+                rows.append(cells)
+            else:
+                rows[-1] = [f"{one} {more}".strip() for one, more in zip(rows[-1], cells, strict=True)]
+    return rows
 
 
 def test_long_names_are_shown_whole() -> None:

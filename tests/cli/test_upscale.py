@@ -1,11 +1,10 @@
-"""The command lines: what is written, what is said, and the exit code."""
+"""`mga-wrap upscale`: what is written, what is said, and the exit code."""
 
 from __future__ import annotations
 
-import csv
 import importlib
+import importlib.util
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,59 +12,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from click.testing import Result
+from cli.calls import H, W, broken_tiff, enlarge, files_in, run, save
 from PIL import ExifTags, Image, ImageCms, ImageOps
-from typer.testing import CliRunner
 
-import mga_wrap
-from mga_wrap.api import accelerate
-from mga_wrap.backbones.registry import create_backbone
-from mga_wrap.cli import app
+import mga_wrap as mga
+from mga_wrap.config import parse_k
 from mga_wrap.infer import network_for, upscale
 
-ROOT = Path(__file__).resolve().parents[1]
-H, W = 12, 18
+ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An untrained network that enlarges by 2; its refined patches differ from the coarse image."""
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("nets") / "mine"
-    accelerate(create_backbone("fsrcnn", scale=2), style="paper").save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture
-def photo(tmp_path: Path) -> Path:
-    return save(tmp_path / "in" / "photo.png")
-
-
-def save(path: Path, mode: str = "RGB") -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    values = np.random.default_rng(len(path.name)).integers(0, 256, (H, W, 4)).astype(np.uint8)
-    image = Image.fromarray(values, "RGBA")
-    (image.convert("RGB") if mode == "P" else image).convert(mode).save(path)
-    return path
-
-
-def run(*words: object) -> Result:
-    result = CliRunner().invoke(app, [str(word) for word in words])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception  # a traceback is never an answer
-    return result
-
-
-def enlarge(saved: Path, *words: object) -> Result:
-    return run("upscale", *words, "--model", saved, "--device", "cpu")
-
-
-def files_in(folder: Path) -> list[str]:
-    return sorted(file.name for file in folder.iterdir())
-
-
-# ------------------------------------------------------------------------------------------------------------- upscale
 def test_a_picture_goes_into_a_folder_that_is_made(saved: Path, photo: Path, tmp_path: Path) -> None:
     result = enlarge(saved, photo, "-o", tmp_path / "new" / "out")
     assert (result.exit_code, result.stderr) == (0, "")
@@ -137,6 +93,30 @@ def test_one_pixel_is_enlarged(saved: Path, tmp_path: Path) -> None:
 def test_k_is_a_number_a_share_or_a_word(k: str, share: float, saved: Path, photo: Path, tmp_path: Path) -> None:
     result = enlarge(saved, photo, "-o", tmp_path / "out", "--k", k, "--mask")
     assert f"{share:.1%} refined" in result.stdout
+
+
+@pytest.mark.parametrize("mask", [False, True])
+@pytest.mark.parametrize("k", ["0", "base", "3", "0.5", "all", "dense", None])
+def test_the_mask_is_predicted_only_where_patches_are_chosen_or_it_is_shown(
+    k: str | None, mask: bool, saved: Path, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+    predict = mga.MaskPredictor.forward
+
+    def counted(self: mga.MaskPredictor, *given: Any, **options: Any) -> Any:
+        calls.append(given)
+        return predict(self, *given, **options)
+
+    monkeypatch.setattr(mga.MaskPredictor, "forward", counted)
+    words = (() if k is None else ("--k", k)) + (("--mask",) if mask else ())
+    result = enlarge(saved, photo, "-o", tmp_path / "out.png", *words)
+    share = {"0": 0, "base": 0, "3": 3 / 15, "0.5": 8 / 15, None: 4 / 15}.get(k, 1)
+    assert f"{share:.1%} refined" in result.stdout
+    assert len(calls) == (1 if mask or k in ("3", "0.5", None) else 0)
+    monkeypatch.undo()
+    with Image.open(photo) as image, Image.open(tmp_path / "out.png") as written:
+        expected = upscale(image, model=network_for(saved, device="cpu"), k=None if k is None else parse_k(k))
+        np.testing.assert_array_equal(np.asarray(written), np.asarray(expected))
 
 
 def test_dtype_is_handed_on(saved: Path, photo: Path, tmp_path: Path) -> None:
@@ -236,12 +216,7 @@ def test_a_photo_is_turned_upright_and_keeps_exif_and_profile(
 
 
 def test_a_broken_tiff_is_one_line_and_its_library_is_silent(saved: Path, photo: Path, tmp_path: Path) -> None:
-    noise = np.random.default_rng(0).integers(0, 256, (200, 200, 3)).astype(np.uint8)
-    Image.fromarray(noise).save(tmp_path / "whole.tif", compression="tiff_adobe_deflate")
-    content = bytearray((tmp_path / "whole.tif").read_bytes())
-    third = len(content) // 3
-    content[third : 2 * third] = b"\xff" * third
-    (tmp_path / "broken.tif").write_bytes(content)
+    (tmp_path / "broken.tif").write_bytes(broken_tiff(tmp_path / "whole.tif"))
     (tmp_path / "cut.tif").write_bytes((tmp_path / "whole.tif").read_bytes()[:500])
     words = ["upscale", tmp_path / "broken.tif", tmp_path / "cut.tif", photo, "-o", tmp_path / "out"]
     command = [sys.executable, "-m", "mga_wrap", *words, "--model", saved, "--device", "cpu"]
@@ -255,7 +230,7 @@ def test_a_broken_tiff_is_one_line_and_its_library_is_silent(saved: Path, photo:
     "error", [RecursionError("maximum recursion depth"), RuntimeError("odd"), OSError(5, "broken")]
 )
 @pytest.mark.parametrize(
-    "place", ["mga_wrap.infer.api.explain", "mga_wrap.pictures.files.to_pil", "PIL.Image.Image.save"]
+    "place", ["mga_wrap.cli.work.upscale.explain", "mga_wrap.pictures.files.to_pil", "PIL.Image.Image.save"]
 )
 def test_whatever_fails_at_one_input_is_one_line_and_the_others_go_on(
     place: str, error: Exception, saved: Path, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -282,6 +257,20 @@ def test_whatever_fails_at_one_input_is_one_line_and_the_others_go_on(
     assert files_in(tmp_path / "out") == ["last_x2.png"]
 
 
+def test_it_ends_quietly_when_nobody_reads_its_output(
+    saved: Path, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = []
+
+    def closed(job: Any, *_: Any) -> str:
+        tried.append(job)
+        raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr("mga_wrap.cli.work.upscale._run", closed)
+    result = enlarge(saved, photo, save(tmp_path / "in" / "last.png"), "-o", tmp_path / "out")
+    assert (result.exit_code, result.stderr, len(tried)) == (1, "", 1)
+
+
 def test_an_output_that_cannot_be_written_is_told(saved: Path, photo: Path, tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("mine")
     result = enlarge(saved, photo, "-o", tmp_path / "taken")
@@ -297,7 +286,7 @@ def test_a_network_that_fails_on_a_picture_names_it(
     def fail(*_: Any, **__: Any) -> None:
         raise RuntimeError("not enough memory: you tried to allocate 9 GB")
 
-    monkeypatch.setattr(mga_wrap.MGANet, "trace", fail)
+    monkeypatch.setattr(mga.MGANet, "trace", fail)
     result = enlarge(saved, photo, "-o", tmp_path / "out")
     assert result.exit_code == 1
     assert result.stderr.startswith(f"error: {photo}: MGANet failed on lr of shape (1, 3, 12, 18): not enough memory")
@@ -362,96 +351,3 @@ def test_the_network_in_the_package_is_the_default(photo: Path, tmp_path: Path) 
     assert result.exit_code == 0, result.stderr
     with Image.open(tmp_path / "out" / "photo_x4.png") as image:
         assert image.size == (4 * W, 4 * H)
-
-
-# ------------------------------------------------------------------------------------------------------------- inspect
-def test_inspect_shows_the_blocks_of_a_backbone() -> None:
-    result = run("inspect", "fsrcnn", "--scale", "2")
-    assert result.exit_code == 0
-    assert "body.3" in result.stdout
-
-
-def test_inspect_shows_the_parts_of_a_saved_network(saved: Path) -> None:
-    result = run("inspect", saved)
-    assert result.exit_code == 0
-    for number in ("23,363", "1,576", "18,331", "43,270"):  # the paper's FSRCNN-M, part by part
-        assert number in result.stdout
-    assert "x2, p=4, halo=1, k=0.25" in result.stdout
-
-
-def test_inspect_counts_for_any_size_and_beside_the_original(saved: Path, tmp_path: Path) -> None:
-    accelerate(create_backbone("fsrcnn", scale=2)).save_pretrained(tmp_path / "mine")
-    result = run("inspect", tmp_path / "mine", "--size", "64x32")
-    assert result.exit_code == 0
-    assert "an image of 64 x 32: 2 of 8 patches refined" in result.stdout
-    assert re.search(r"original +│ +24,683 │ +49.8 ", result.stdout)
-    assert "original" not in run("inspect", saved).stdout
-    for size in ("64", "0x9", "axb"):
-        result = run("inspect", saved, "--size", size)
-        assert (result.exit_code, f"got the size '{size}'; expected WIDTHxHEIGHT" in result.stderr) == (2, True)
-
-
-def test_inspect_lists_what_there_is_for_an_unknown_name() -> None:
-    result = run("inspect", "srcnn")
-    assert result.exit_code == 2
-    assert result.stderr.startswith("error: got srcnn; expected the folder of a saved network, or one of these:")
-    assert "backbones fsrcnn, pan, rcan, rfdn, srresnet; pretrained " in result.stderr
-
-
-# ---------------------------------------------------------------------------------------------------------------- eval
-def test_eval_prints_a_table_and_writes_the_same_as_csv(saved: Path, tmp_path: Path) -> None:
-    for name in ("a[b]", "b"):
-        values = np.random.default_rng(1).integers(0, 256, (33, 41, 3)).astype(np.uint8)
-        Image.fromarray(values).save(tmp_path / f"{name}.png")
-    words = ["--data", tmp_path, "--scale", 2, "--model", saved, "--csv", tmp_path / "new" / "rows.csv"]
-    result = run("eval", *words, "--k", "base", "--k", "0.5", "--crop", "2")
-    assert result.exit_code == 0, result.stderr
-    rows = list(csv.DictReader((tmp_path / "new" / "rows.csv").read_text().splitlines()))
-    assert [(row["picture"], row["k"]) for row in rows] == [
-        (name, k) for name in ("a[b].png", "b.png", "mean") for k in ("0", "0.5")
-    ]
-    for row in rows:
-        assert row["picture"] in result.stdout
-        assert f"{float(row['psnr_y']):.3f} / {float(row['ssim_y']):.4f}" in result.stdout
-
-
-def test_eval_uses_the_networks_own_k(saved: Path, tmp_path: Path) -> None:
-    Image.new("RGB", (40, 40)).save(tmp_path / "a.png")
-    assert "k = 0.25" in run("eval", "--data", tmp_path, "--scale", 2, "--model", saved).stdout
-
-
-@pytest.mark.parametrize(
-    ("words", "code", "text"),
-    [
-        (["--scale", "3"], 2, "scale=3 and a model that enlarges by 2"),
-        (["--scale", "2", "--crop", "3"], 2, "crop=3; expected a multiple of the scale 2"),
-        (["--scale", "2", "--k", "-2"], 2, "k=-2"),
-        (["--scale", "2"], 1, "both sides must be at least 8"),
-    ],
-)
-def test_eval_tells_what_is_wrong(words: list[str], code: int, text: str, saved: Path, tmp_path: Path) -> None:
-    Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
-    result = run("eval", "--data", tmp_path, "--model", saved, *words)
-    assert (result.exit_code, text in result.stderr) == (code, True)
-
-
-def test_eval_needs_pictures(saved: Path, tmp_path: Path) -> None:
-    result = run("eval", "--data", tmp_path, "--scale", 2, "--model", saved)
-    assert (result.exit_code, "is a folder without images" in result.stderr) == (1, True)
-
-
-# --------------------------------------------------------------------------------------------------------- the program
-def test_it_runs_as_a_module() -> None:
-    words = [sys.executable, "-m", "mga_wrap", "--version"]
-    done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=ROOT)
-    assert (done.returncode, done.stdout) == (0, f"mga-wrap {mga_wrap.__version__}\n")
-
-
-def test_the_command_line_itself_imports_no_torch() -> None:
-    package = "sys.modules['mga_wrap'] = types.ModuleType('mga_wrap', ''); sys.modules['mga_wrap'].__version__ = ''"
-    code = (
-        f"import sys, types; {package}; sys.modules['mga_wrap'].__path__ = ['mga_wrap'];"
-        "import mga_wrap.cli; print(sorted({'torch', 'numpy', 'PIL'} & set(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert done.stdout == "[]\n"

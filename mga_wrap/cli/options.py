@@ -1,0 +1,107 @@
+"""The options that commands share, what their texts mean, and what can be seen to be wrong before torch is imported."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mga_wrap.config import HELP, Amount, parse_k
+from mga_wrap.errors import ArgumentError, CheckpointError, ImageError
+
+K_HELP = f"{HELP['k']} Default: the network's own."
+K = Annotated[str | None, typer.Option("--k", help=K_HELP)]
+Scale = Annotated[int | None, typer.Option(help="How many times a side grows: 2, 3 or 4.", show_default="4")]
+ModelName = Annotated[
+    str | None,
+    typer.Option(
+        "--model", help="A pretrained network or the folder of a saved one.", show_default="the best in the package"
+    ),
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps ...")]
+DTYPE_HELP = "float32, bfloat16 (faster where the processor has it, a little less exact), float16 (GPUs)."
+
+# Of the commands that measure a folder of pictures:
+Data = Annotated[Path, typer.Option(help="Folder of HR pictures, or one picture.")]
+DataScale = Annotated[int, typer.Option(help="How many times a side is reduced and enlarged again.")]
+LowRes = Annotated[
+    Path | None,
+    typer.Option("--lr", help="Folder of LR pictures (baby.png, babyx4.png). Default: made by exact bicubic."),
+]
+Crop = Annotated[
+    int | None,
+    typer.Option(help="Crop HR to multiples of this.", show_default="4 * scale; the scale with --lr"),
+]
+Csv = Annotated[Path | None, typer.Option(help="Also write every row to this file.")]
+Json = Annotated[Path | None, typer.Option(help="Also write rows, means and settings to this file.")]
+Markdown = Annotated[Path | None, typer.Option(help="Also write the tables to this file.")]
+
+
+def read_k(text: str | None, *, words: tuple[str, ...] = ()) -> Amount | None:
+    """What a --k means; `words` are those that a command knows beside.
+
+    Raises:
+        ArgumentError: there is no such k.
+    """
+    return text if text is None or text in words else parse_k(text)
+
+
+def read_size(text: str) -> tuple[int, int]:
+    """Width and height of 320x180.
+
+    Raises:
+        ArgumentError: text is no such size.
+    """
+    found = re.fullmatch(r"0*(\d{1,6})[xX×]0*(\d{1,6})", text)
+    if found is None or "0" in found.groups():
+        raise ArgumentError(f"got --size {text[:40]}; expected WIDTHxHEIGHT, 1 to 999999 pixels each, e.g. 640x360")
+    return int(found[1]), int(found[2])
+
+
+def check_there(*paths: Path | None) -> None:
+    """See that files and folders are there; whether they are the right ones is seen by those who read them.
+
+    Raises:
+        ImageError: one is not.
+    """
+    for path in paths:
+        if path is not None and not _is_there(path):
+            raise ImageError(f"cannot read {path}: there is no such file; check the path")
+
+
+def check_any_there(paths: list[Path]) -> None:
+    """Like `check_there`, for a command that goes on with the others."""
+    if not any(_is_there(path) for path in paths):
+        check_there(*paths)
+
+
+def check_outputs(*paths: Path | None) -> None:
+    """See that what is to become a file has the name of one, before anything is measured for it.
+
+    Raises:
+        ArgumentError: it is empty, or that of a folder.
+    """
+    for path in paths:
+        if path is not None and (path.name in ("", "..") or os.path.isdir(path)):
+            raise ArgumentError(f"got the folder {path} for an output; expected the name of a file")
+
+
+def check_model(model: str | None) -> None:
+    """See that a network is there that is named by a path; which names there are is not known here.
+
+    Raises:
+        CheckpointError: it is not.
+    """
+    if model is not None and Path(model).name != model and not os.path.isdir(model):
+        raise CheckpointError(f"{model} is no folder; expected one that save_pretrained wrote, or a network's name")
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        path.stat()
+    except OSError as error:  # a name that is too long, a folder that may not be entered: told when it is read
+        return not isinstance(error, FileNotFoundError)
+    return True

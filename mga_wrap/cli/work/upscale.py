@@ -1,0 +1,154 @@
+"""What `mga-wrap upscale` does."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+
+from mga_wrap.cli.failures import say_error
+from mga_wrap.cli.work.each import each_picture
+from mga_wrap.cli.work.network import find_network
+from mga_wrap.config import Amount
+from mga_wrap.errors import ArgumentError, ImageError
+from mga_wrap.figures.overlays import trace_overlay
+from mga_wrap.infer.api import enlarge, explain
+from mga_wrap.infer.engine import DType, check_dtype
+from mga_wrap.nets.mga import MGANet
+from mga_wrap.pictures.files import (
+    IMAGE_SUFFIXES,
+    WRITABLE_SUFFIXES,
+    Picture,
+    list_images,
+    read_image,
+    write_image,
+)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One file to read and the files to write from it."""
+
+    source: Path
+    target: Path
+    mask: Path | None
+
+    @property
+    def outputs(self) -> tuple[Path, ...]:
+        return (self.target,) if self.mask is None else (self.target, self.mask)
+
+
+def upscale(
+    inputs: list[Path],
+    out: Path,
+    scale: int | None,
+    model: str | None,
+    k: Amount | None,
+    mask: bool,
+    device: str,
+    dtype: str | None,
+) -> None:
+    """Enlarge every picture; prints a line for each."""
+    net = find_network(model, scale=scale, device=device)
+    arithmetic = check_dtype(dtype)
+    files, failures = _expand(inputs)
+    jobs = _plan(files, out, single=len(inputs) == 1, scale=net.scale, mask=mask)
+
+    def work(job: _Job) -> None:
+        line = _run(job, net, net.k if k is None else k, arithmetic)
+        print(line, flush=True)  # not typer.echo: it would write over the bar
+
+    failures += each_picture(jobs, work, source=lambda job: job.source, doing="enlarging")
+    if failures:
+        raise typer.Exit(1)
+
+
+def _run(job: _Job, net: MGANet, k: Amount, dtype: DType | None) -> str:
+    """Enlarge one file; returns its line of the summary."""
+    start = time.perf_counter()
+    picture = read_image(job.source)
+    trace = None
+    if job.mask is None and k in (0, "all", "dense"):  # nothing to choose and nothing to show: no mask is predicted
+        enlarged = enlarge(net, picture, k=k, dtype=dtype)
+    else:
+        enlarged, trace = explain(net, picture, k=k, dtype=dtype)
+    write_image(enlarged, path=job.target)
+    if trace is not None and job.mask is not None:
+        write_image(Picture(trace_overlay(trace, net=net).astype("float32") / 255), path=job.mask)
+    share = float(k != 0) if trace is None else trace.share
+    sizes = " -> ".join(f"{width} x {height}" for width, height in (picture.size, enlarged.size))
+    seconds = time.perf_counter() - start
+    return f"{job.source} -> {job.target}: {sizes}, {share:.1%} refined, {seconds:.2f} s"
+
+
+def _expand(inputs: Sequence[Path]) -> tuple[list[Path], int]:
+    """The files named and those in the folders named, and how many folders failed (each is told)."""
+    files: list[Path] = []
+    failures = 0
+    for path in inputs:
+        try:
+            files += list_images(path)
+        except ImageError as error:
+            failures += 1
+            say_error(error, about=path)
+    return files, failures
+
+
+def _plan(files: Sequence[Path], out: Path, *, single: bool, scale: int, mask: bool) -> list[_Job]:
+    """What is read and what is written, settled before anything is done.
+
+    Raises:
+        ArgumentError: two outputs of one name, an output that is an input, or a file where a folder is needed.
+    """
+    if _is_file_name(out):
+        if not single or len(files) > 1:
+            raise ArgumentError(f"got {out} for several pictures; expected a folder: give a name without {out.suffix}")
+        jobs = [_Job(file, out, out.with_name(f"{out.stem}_mask.png") if mask else None) for file in files]
+    else:
+        names = [out / f"{file.stem}_x{scale}" for file in files]
+        jobs = [
+            _Job(file, name.with_name(f"{name.name}.png"), name.with_name(f"{name.name}_mask.png") if mask else None)
+            for file, name in zip(files, names, strict=True)
+        ]
+    _check_plan(jobs)
+    return jobs
+
+
+def _is_file_name(out: Path) -> bool:
+    suffix = out.suffix.lower()
+    try:
+        folder = out.is_dir()
+    except OSError as error:
+        raise ArgumentError(f"got {out}: {error.strerror}; choose another -o") from error
+    if folder or suffix not in IMAGE_SUFFIXES:
+        return False
+    if suffix not in WRITABLE_SUFFIXES:
+        raise ArgumentError(f"got {out}; {out.suffix} is not written: expected one of {', '.join(WRITABLE_SUFFIXES)}")
+    return True
+
+
+def _check_plan(jobs: Sequence[_Job]) -> None:
+    inputs = {_identity(job.source): job.source for job in jobs}
+    owner: dict[object, Path] = {}
+    for job in jobs:
+        for output in job.outputs:
+            if _identity(output) in inputs:
+                raise ArgumentError(f"{output} is one of the inputs and is never overwritten; choose another -o")
+            other = owner.setdefault(os.path.realpath(output), job.source)
+            if other is not job.source:
+                raise ArgumentError(
+                    f"{other} and {job.source} would both be written to {output}; enlarge them one by one"
+                )
+
+
+def _identity(path: Path) -> object:
+    """What two names of one file have in common, links included."""
+    try:
+        found = path.stat()
+    except OSError:
+        return os.path.realpath(path)  # not Path.resolve: that raises where links lead in a circle
+    return found.st_dev, found.st_ino
