@@ -19,8 +19,8 @@ from typing import Any
 from torch import nn
 
 import mga_wrap as mga
+from mga_wrap.cli.options import read_network_args
 from mga_wrap.networks import load_network
-from mga_wrap.networks.load import parse_args
 from mga_wrap.train.data import Data
 from mga_wrap.train.stages import changed, stage_set
 from mga_wrap.train.state import STATE
@@ -103,7 +103,7 @@ def network_of(given: argparse.Namespace) -> nn.Module:
     """The network that the command line names, trained, in eval mode."""
     if given.network in mga.list_backbones() and given.weights is None:
         raise mga.ArgumentError(f"got {given.network} without weights; expected --weights FILE")
-    return load_network(given.network, args=parse_args(given.network_args), weights=given.weights)
+    return load_network(given.network, args=read_network_args(given.network_args), weights=given.weights)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import warnings
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -141,3 +142,13 @@ def test_a_descriptor_is_unwrapped_wherever_a_network_is_expected() -> None:
         assert torch.equal(mga.accelerate(descriptor)(lr, k="dense"), model(lr))
     assert mga.inspect(descriptor).scale == 2
     assert torch.equal(mga.upscale(lr, model=descriptor), mga.upscale(lr, model=model))
+
+
+def test_counting_is_no_use_of_a_network_that_was_never_fitted() -> None:
+    net = mga.accelerate(build("LongSkip", 2))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", mga.UnfittedWarning)
+        net.macs(20, 20)
+        repr(net)
+        with pytest.raises(mga.UnfittedWarning):
+            net.eval()(torch.rand(1, 3, 20, 20))

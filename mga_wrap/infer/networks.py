@@ -75,10 +75,13 @@ def embedded(scale: int | None) -> str:
 def _pretrained(name: str, device: torch.device, stamp: tuple[str, int] | None) -> nn.Module:
     """Load once for each name and device; a folder that is written anew has another stamp and is loaded anew."""
     del stamp
-    net = from_pretrained(name).eval().requires_grad_(False)
-    if device.type == "mps":
-        return net.to(device)
-    return net.to(device).to(memory_format=torch.channels_last)
+    return settled(from_pretrained(name), device)
+
+
+def settled(net: nn.Module, device: torch.device) -> nn.Module:
+    """The network itself, moved to where it will only run."""
+    net = net.eval().requires_grad_(False).to(device)
+    return net if device.type == "mps" else net.to(memory_format=torch.channels_last)
 
 
 def _stamp(name: str) -> tuple[str, int] | None:

@@ -336,7 +336,8 @@ class MGANet(nn.Module):
         if lr.ndim != 4 or 0 in lr.shape or lr.shape[1] != channels:
             raise ArgumentError(f"got lr of shape {tuple(lr.shape)}; expected a non-empty (B, {channels}, H, W)")
         k = self.k if k is None else check_k(k)
-        if not (self.fitted or self.said_unfitted or self.training or k == "dense" or torch.compiler.is_compiling()):
+        shown = not (self.training or k == "dense" or lr.is_meta or torch.compiler.is_compiling())
+        if shown and not (self.fitted or self.said_unfitted):
             self._say_unfitted()
         return k
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from torch import nn
 
@@ -22,6 +21,7 @@ from mga_wrap.networks.from_file import SUFFIXES, from_file
 from mga_wrap.origin import Origin, file_digest, origin_of, remember
 
 Spec = str | os.PathLike[str]
+Kind = Literal["backbone", "code", "file", "accelerated"]
 DEFAULT_SCALE = 4
 
 
@@ -67,7 +67,7 @@ def load_network(
     if not isinstance(spec, str | os.PathLike):
         raise ArgumentError(f"got a {type(spec).__name__}; expected {EXPECTED}")
     text = os.fspath(spec)
-    kind = _kind(text)
+    kind = kind_of(text)
     _check_extras(kind, text, args=args, weights=weights, original=original)
     if kind == "backbone":
         model = create_backbone(text, scale=DEFAULT_SCALE if scale is None else scale).eval()
@@ -84,38 +84,10 @@ def load_network(
         remember(model, _with_weights(origin_of(model), Path(weights)))
     own = getattr(model, "scale", None)
     if scale is not None and isinstance(own, int) and own != scale:
-        raise ArgumentError(f"got scale={scale} and {text}, which enlarges by {own}; leave the scale out")
+        raise ArgumentError(f"got scale={scale} and a model that enlarges by {own}; leave one of them out")
     return model
 
 
-def parse_args(text: str | None) -> dict[str, Any]:
-    """What a user writes as a network's arguments: a JSON object.
-
-    Raises:
-        ArgumentError: text is something else.
-    """
-    if text is None:
-        return {}
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ArgumentError(
-            f"got the network arguments {text[:60]!r}, which are no JSON ({error}); {_AS_JSON}"
-        ) from error
-    if not isinstance(found, dict):
-        raise ArgumentError(f"got the network arguments {text[:60]!r}, {_JSON[type(found)]}; {_AS_JSON}")
-    return found
-
-
-_AS_JSON = """expected names and values, such as '{"blocks": 16}'"""
-_JSON = {
-    list: "a list",
-    str: "a text",
-    int: "a number",
-    float: "a number",
-    bool: "a truth value",
-    type(None): "nothing",
-}
 EXPECTED = (
     "a backbone's name, a pretrained network's name or the folder of a saved one, a file of weights "
     f"({', '.join(SUFFIXES)}), or code: package.module:Factory or file.py:Factory"
@@ -123,8 +95,8 @@ EXPECTED = (
 """What a network may be, for messages and help."""
 
 
-def _kind(spec: str) -> str:
-    """What a spec is: "backbone", "code", "file" or "accelerated".
+def kind_of(spec: str) -> Kind:
+    """What a spec names.
 
     Raises:
         ArgumentError: none of these.
@@ -150,7 +122,7 @@ def _kind(spec: str) -> str:
     raise ArgumentError(f"got {nearest(spec, known)}; or a folder, a file or code: {EXPECTED}")
 
 
-def _check_extras(kind: str, spec: str, **given: object) -> None:
+def _check_extras(kind: Kind, spec: str, **given: object) -> None:
     """What goes with which kind of network."""
     of_the_original = kind == "accelerated" and given["original"] is not None
     taken = {
