@@ -24,12 +24,12 @@ if TYPE_CHECKING:
         UnfittedWarning,
     )
     from mga_wrap.fitting.fit import FitReport, fit
+    from mga_wrap.fitting.least_squares import fit_coarse_tail
     from mga_wrap.hub import from_pretrained, list_pretrained
     from mga_wrap.infer.api import upscale
     from mga_wrap.nets.mask import MaskPredictor
     from mga_wrap.nets.mga import MGANet
     from mga_wrap.train.data import Data
-    from mga_wrap.train.least_squares import fit_coarse_tail
     from mga_wrap.train.stages import FINETUNE_STAGES, PAPER_STAGES, Stage
     from mga_wrap.train.trainer import MGATrainer
     from mga_wrap.train.validate import Validation
@@ -81,7 +81,7 @@ _HOME = {
     "MaskPredictor": "mga_wrap.nets.mask",
     "MGANet": "mga_wrap.nets.mga",
     "Data": "mga_wrap.train.data",
-    "fit_coarse_tail": "mga_wrap.train.least_squares",
+    "fit_coarse_tail": "mga_wrap.fitting.least_squares",
     "FINETUNE_STAGES": "mga_wrap.train.stages",
     "PAPER_STAGES": "mga_wrap.train.stages",
     "Stage": "mga_wrap.train.stages",

@@ -31,13 +31,13 @@ MASK_OPTIONS: dict[str, tuple[object, ...]] = {
 """What predicts the error of each patch, the options of `MaskPredictor`, and what each may be."""
 HELP = {
     "split_at": "Blocks in the Base-Net (8), a share of them (0.25), the last one's name, or auto.",
-    "k": "How much to refine: patches (100), a share of them (0.25), base, all, dense or auto (by max_loss).",
+    "k": "How much to refine: patches (100), a share of them (0.25), base, all, dense or auto.",
     "p": "Patch side in pixels of the feature.",
     "halo": "Ring around a patch in pixels of the feature, or exact.",
     "style": "pretrained for a trained network, paper for the published layout.",
     "coarse_tail": "copy, light, or a number of convolutions.",
-    "mask": "Options of the mask predictor: kind, dynamic, map_channels, resolution.",
-    "max_loss": "What k = auto may lose, in dB below the original.",
+    "mask": "What predicts the error, and options of the paper's: kind, dynamic, map_channels, resolution.",
+    "max_loss": "What k=auto may lose on average, in dB.",
 }
 """A line for each field of `CutConfig`, as command lines show it."""
 

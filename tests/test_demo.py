@@ -14,6 +14,8 @@ from mga_wrap.backbones.registry import create_backbone
 from mga_wrap.nets.mga import MGANet
 from mga_wrap.pictures.files import IMAGE_SUFFIXES
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[1]
 
 

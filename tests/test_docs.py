@@ -29,6 +29,8 @@ from mga_wrap.train.losses import IMAGES, LOSSES, MEASURES
 from mga_wrap.train.stages import STAGE_SETS
 from mga_wrap.train.yaml_config import Config, Network, Stages
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 LINKING = [*PAGES, ROOT / "CHANGELOG.md", *sorted((ROOT / "examples").glob("*.md"))]
@@ -89,7 +91,7 @@ def test_the_documentation_builds_without_a_warning(tmp_path: Path) -> None:
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     reference = (tmp_path / "site" / "api" / "index.html").read_text(encoding="utf-8")
-    for name in mga.__all__:
+    for name in set(mga.__all__) - {"__version__"}:
         assert re.search(rf'id="mga_wrap\.(?:\w+\.)*{name}"', reference), f"docs/api.md lacks {name}"
     for page in (tmp_path / "site").rglob("*.html"):
         fetched = FETCHED.search(page.read_text(encoding="utf-8"))

@@ -15,6 +15,8 @@ from PIL import Image
 
 from mga_wrap.backbones.rcan import RCAN
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 QUICK = ["--width", "40", "--repeats", "1", "--seconds", "1"]
 

@@ -12,6 +12,8 @@ from toys.sized import CropsBeforeTail, PadsUnasked, ReflectsFar
 import mga_wrap as mga
 from mga_wrap.pictures.synthetic import synthetic
 
+pytestmark = pytest.mark.slow
+
 BLOCKS = {
     "EDSR": ["body.0", "body.1", "body.2", "body.3"],
     "IMDN": ["IMDB1", "IMDB2", "IMDB3", "IMDB4", "IMDB5", "IMDB6"],

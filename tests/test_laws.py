@@ -24,6 +24,8 @@ from toys.published import FIELD
 import mga_wrap as mga
 from mga_wrap.nets.patches import gather, grid_size, paste
 
+pytestmark = pytest.mark.slow
+
 NETWORKS = {**TOYS, **FIELD}
 EVERY = pytest.mark.parametrize("name", NETWORKS)
 STYLES = pytest.mark.parametrize("style", ["pretrained", "paper"])

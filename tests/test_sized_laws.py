@@ -18,6 +18,8 @@ from toys.sized import SIZED, WINDOW, WholeWindowsOnly, build_sized
 import mga_wrap as mga
 from mga_wrap.cut.sized import PLANS, SizedNet
 
+pytestmark = pytest.mark.slow
+
 EVERY = pytest.mark.parametrize("name", SIZED)
 few = settings(max_examples=10, deadline=None)
 side = st.integers(5, 50)

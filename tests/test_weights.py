@@ -13,6 +13,8 @@ from mga_wrap.infer.networks import EMBEDDED
 from mga_wrap.measure import evaluate, means
 from mga_wrap.nets.mga import Amount
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[1]
 
 

@@ -44,6 +44,8 @@ def open_weights(path: Path) -> object:
     Raises:
         CheckpointError: it cannot be read so.
     """
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise CheckpointError(f"{path} is no file; expected a .safetensors file or a state dict written by torch.save")
     try:
         if path.suffix == ".safetensors":
             return load_file(path)

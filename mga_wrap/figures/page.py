@@ -45,7 +45,7 @@ def write_page(figures: Sequence[str], path: Path, *, title: str, notes: str) ->
     """
     page = _PAGE.format(title=html.escape(title), notes=html.escape(notes), figures="\n".join(figures))
     with open_whole(path) as handle:
-        handle.write(page.encode())
+        handle.write(page.encode(errors="surrogateescape"))
 
 
 def figure_html(name: str, image: np.ndarray) -> str:

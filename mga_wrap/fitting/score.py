@@ -94,7 +94,7 @@ def _errors(net: MGANet, one: Sample) -> tuple[np.ndarray, ...]:
     predicted = score.predict(statistics)[0].double().exp().flatten(1)
     grid = (statistics.shape[-2], statistics.shape[-1])
     true = [patch_errors(net, image, one.hr, grid=grid)[0].double().flatten() for image in (one.coarse, one.original)]
-    return predicted[0].numpy(), predicted[1].numpy(), true[0].numpy(), true[1].numpy()
+    return tuple(x.cpu().numpy() for x in (*predicted, *true))
 
 
 def _at(measured: Sequence[tuple[np.ndarray, ...]], loss: float, factor: float) -> tuple[float, float]:

@@ -8,16 +8,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from mga_wrap.fitting.least_squares import Equations
 from mga_wrap.fitting.samples import Sample, light_tail, luma
 from mga_wrap.nets.light import LightTail
 from mga_wrap.nets.mga import MGANet
 
-RIDGE = 1e-6
-"""Added to the normal equations' diagonal, over its mean: features of trained networks are all but dependent."""
-PIXELS = 60_000
-"""Pixels that the equations are made of: some fifty for each weight of an output of 64 channels."""
 RATE = 3e-4
 BATCH, SIDE = 4, 48
 BORDER = 4
@@ -26,34 +22,11 @@ BORDER = 4
 
 @torch.no_grad()
 def solve(tail: LightTail, learn: Sequence[Sample], *, seed: int) -> None:
-    """Set the tail's last convolution, which is linear, to the least squared error to the original's output.
-
-    Pixels are drawn where the crops are, at most `PIXELS` of them.
-    """
-    draw = torch.Generator().manual_seed(seed)
-    each = max(1, PIXELS // len(learn))
-    gram = moment = torch.zeros((), dtype=torch.float64)
+    """Set the tail's last convolution, which is linear, to the least squared error to the original's output."""
+    equations = Equations(tail, crops=len(learn), seed=seed)
     for one in learn:
-        x, y = equations(tail, one)
-        if x.shape[1] > each:
-            chosen = torch.randperm(x.shape[1], generator=draw)[:each].to(x.device)
-            x, y = x[:, chosen], y[:, chosen]
-        gram, moment = gram + (x @ x.T).double().cpu(), moment + (x @ y.T).double().cpu()
-    ridge = RIDGE * gram.diagonal().mean()
-    weights = torch.linalg.solve(gram + ridge * torch.eye(len(gram), dtype=gram.dtype), moment)
-    assert tail.last.bias is not None
-    tail.last.weight.copy_(weights[:-1].T.reshape(tail.last.weight.shape))
-    tail.last.bias.copy_(weights[-1])
-
-
-def equations(tail: LightTail, one: Sample) -> tuple[Tensor, Tensor]:
-    """Of every pixel of the feature: what the last convolution sees (n, pixels), what it should say (3*z*z, pixels)."""
-    missing = one.original - F.interpolate(one.lr, scale_factor=tail.scale, mode="bilinear")
-    rows, columns = (side // tail.zoom for side in missing.shape[-2:])  # a padded feature has more
-    wanted = F.pixel_unshuffle(missing[..., : rows * tail.zoom, : columns * tail.zoom], tail.zoom)
-    seen = F.unfold(tail.widened(one.feature), 3, padding=1).unflatten(2, one.feature.shape[-2:])
-    x = seen[..., :rows, :columns].transpose(0, 1).flatten(1)
-    return torch.cat([x, x.new_ones(1, x.shape[1])]), wanted.transpose(0, 1).flatten(1)
+        equations.add(one.lr, one.feature, one.original)
+    equations.solve()
 
 
 def learn_by_gradient(

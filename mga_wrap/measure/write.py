@@ -61,4 +61,4 @@ def _finite(value: Any) -> Any:
 
 def _write(text: str, path: Path) -> None:
     with open_whole(path) as handle:
-        handle.write(text.encode())
+        handle.write(text.encode(errors="surrogateescape"))

@@ -16,6 +16,12 @@ from mga_wrap.train.data import Pair
 
 STRIDE = 4
 """Crops are drawn from a table with one entry for STRIDE x STRIDE positions, then moved at random inside it."""
+HELD, FEW = 32, 4
+"""Most crops of a stage that are held out, and how many are drawn where so few would be too much of the images."""
+ROOM = 40
+"""Crops that the images have to hold for each that is held out: the places that overlap it are a tenth of them."""
+_APART = 2**40
+"""In place of a step, where crops are drawn that belong to none."""
 
 
 def check_seed(seed: int) -> int:
@@ -43,10 +49,19 @@ class Batch:
     hr: Tensor | None
     names: tuple[str, ...]
 
+    def split(self, size: int) -> list[Batch]:
+        """Batches of at most so many crops."""
+        hr: Sequence[Tensor | None] = [None] * len(self.lr) if self.hr is None else self.hr.split(size)
+        return [Batch(lr, hr[i], self.names[i * size :][:size]) for i, lr in enumerate(self.lr.split(size))]
+
     def to(self, device: torch.device) -> Batch:
         """The same on a device."""
         hr = None if self.hr is None else self.hr.to(device, non_blocking=True)
         return Batch(self.lr.to(device, non_blocking=True), hr, self.names)
+
+
+_Crop = tuple[np.ndarray, np.ndarray | None, str]
+"""lr, hr and the name of the file."""
 
 
 class Crops:
@@ -54,6 +69,9 @@ class Crops:
 
     Photographs are mostly sky and wall: a crop is drawn with a probability that grows with its detail (the mean
     absolute gradient of its lr, to the power `detail`), then turned and mirrored at random.
+
+    A few, `held`, are drawn uniformly and kept apart: nothing that overlaps them is drawn for a step, unless the images
+    are so few and small that this would take much of them away.
 
     Args:
         pairs: the images, each at least as large as a crop.
@@ -71,22 +89,42 @@ class Crops:
         weight = np.clip(weight, 0, np.quantile(weight, 0.99)) ** detail
         if not weight.any():  # nothing but flat images
             weight = np.ones_like(weight)
+        draw = np.random.default_rng([*seed, _APART])
+        room = sum(pair.lr[..., 0].size for pair in pairs) // (ROOM * crop**2)
+        self._held = self._places[draw.integers(len(self._places), size=max(FEW, min(room, HELD)))]
+        if room >= FEW:
+            apart = np.where(self._is_held(), 0, weight)
+            weight = apart if apart.any() else weight  # all that is not flat is held out
         self._cumulative = np.cumsum(weight / weight.sum())
+
+    @property
+    def held(self) -> Batch:
+        """Crops to judge by, up to `HELD`: the same for the same seed."""
+        return _batch([self._cut(*place, turn=0, mirror=False) for place in self._held])
+
+    def _is_held(self) -> np.ndarray:
+        """(n,): where a crop that is drawn there may overlap one that is held out."""
+        found = np.zeros(len(self._places), dtype=bool)
+        reach = self.crop + STRIDE
+        for image, row, column in self._held:
+            near = np.abs(self._places[:, 1:] - (row, column)).max(axis=1) < reach
+            found |= near & (self._places[:, 0] == image)
+        return found
 
     def batch(self, step: int, numbers: range) -> Batch:
         """The crops of one step with these numbers; each depends on seed, step and its number alone."""
-        drawn = [self._draw(np.random.default_rng([*self.seed, step, number])) for number in numbers]
-        lr = _to_tensor([one[0] for one in drawn])
-        hr = [one[1] for one in drawn if one[1] is not None]
-        return Batch(lr, _to_tensor(hr) if hr else None, tuple(one[2] for one in drawn))
+        return _batch([self._draw(np.random.default_rng([*self.seed, step, number])) for number in numbers])
 
-    def _draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray | None, str]:
+    def _draw(self, rng: np.random.Generator) -> _Crop:
         place = min(int(np.searchsorted(self._cumulative, rng.random())), len(self._places) - 1)
         image, row, col = self._places[place]
+        height, width = self.pairs[image].lr.shape[:2]
+        row = min(row + rng.integers(STRIDE), height - self.crop)
+        col = min(col + rng.integers(STRIDE), width - self.crop)
+        return self._cut(image, row, col, turn=int(rng.integers(4)), mirror=bool(rng.integers(2)))
+
+    def _cut(self, image: int, row: int, col: int, *, turn: int, mirror: bool) -> _Crop:
         pair, s, c = self.pairs[image], self.scale, self.crop
-        row = min(row + rng.integers(STRIDE), pair.lr.shape[0] - c)
-        col = min(col + rng.integers(STRIDE), pair.lr.shape[1] - c)
-        turn, mirror = int(rng.integers(4)), bool(rng.integers(2))
         lr = _turned(pair.lr[row : row + c, col : col + c], turn, mirror)
         if pair.hr is None:
             return lr, None, pair.name
@@ -128,6 +166,11 @@ def batches(
 
 def _as_it_is(batch: Any) -> Any:
     return batch
+
+
+def _batch(crops: Sequence[_Crop]) -> Batch:
+    hr = [one[1] for one in crops if one[1] is not None]
+    return Batch(_to_tensor([one[0] for one in crops]), _to_tensor(hr) if hr else None, tuple(one[2] for one in crops))
 
 
 def _turned(x: np.ndarray, turn: int, mirror: bool) -> np.ndarray:

@@ -70,7 +70,14 @@ class Images:
 
 
 def read_images(
-    data: Data, *, scale: int, channels: int, smallest: int, taught: bool, limit: int | None = None
+    data: Data,
+    *,
+    scale: int,
+    channels: int,
+    smallest: int,
+    taught: bool,
+    keep_hr: bool = False,
+    limit: int | None = None,
 ) -> Images:
     """Read all images of the folders.
 
@@ -80,6 +87,7 @@ def read_images(
         channels: C, 3 or 1 (luma).
         smallest: side in lr pixels below which an image is left out.
         taught: the original network's output is the target; HR images are only reduced.
+        keep_hr: keep those that are reduced even so.
         limit: read the first so many images.
 
     Raises:
@@ -87,7 +95,8 @@ def read_images(
         ArgumentError: no folder is given, or LR images alone where HR is needed.
     """
     files = _files(data, scale=scale, taught=taught)[:limit]
-    read = partial(_read, scale=scale, channels=channels, smallest=smallest, taught=taught)
+    needed = not taught or (keep_hr and data.lr is None)
+    read = partial(_read, scale=scale, channels=channels, smallest=smallest, keep_hr=needed)
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         found = list(pool.map(lambda one: _or_reason(read, *one), files))
     pairs = tuple(one for one in found if isinstance(one, Pair))
@@ -100,17 +109,18 @@ def read_images(
     return Images(pairs, reasons)
 
 
-def fingerprints(pairs: Sequence[Pair]) -> list[tuple[str, int, int, str]]:
+def fingerprints(pairs: Sequence[Pair], *, taught: bool = False) -> list[tuple[str, int, int, str]]:
     """(name, width and height of lr, digest) of each image: by these a training knows its images again.
 
-    The digest is of every pixel of lr, which most often is hr reduced, and of one row in 16 of hr.
+    The digest is of every pixel of lr, which most often is hr reduced, and of one row in 16 of hr where that is the
+    target.
     """
-    return [(pair.name, pair.lr.shape[1], pair.lr.shape[0], _digest(pair)) for pair in pairs]
+    return [(pair.name, pair.lr.shape[1], pair.lr.shape[0], _digest(pair, taught=taught)) for pair in pairs]
 
 
-def _digest(pair: Pair) -> str:
+def _digest(pair: Pair, *, taught: bool) -> str:
     digest = hashlib.blake2b(pair.lr.tobytes(), digest_size=8)
-    if pair.hr is not None:
+    if pair.hr is not None and not taught:
         digest.update(pair.hr[::16].tobytes())
     return digest.hexdigest()
 
@@ -140,13 +150,13 @@ def _or_reason(read: partial[Pair], hr: Path | None, lr: Path | None) -> Pair | 
         return str(error)
 
 
-def _read(hr: Path | None, lr: Path | None, *, scale: int, channels: int, smallest: int, taught: bool) -> Pair:
+def _read(hr: Path | None, lr: Path | None, *, scale: int, channels: int, smallest: int, keep_hr: bool) -> Pair:
     path = lr or hr
     assert path is not None
     large = None if hr is None else _bytes(hr, channels)
     if lr is not None:
         small = _bytes(lr, channels)
-        if not taught:
+        if keep_hr:
             large = _belonging(small, large, lr, scale)
     else:
         assert large is not None
@@ -158,7 +168,7 @@ def _read(hr: Path | None, lr: Path | None, *, scale: int, channels: int, smalle
         raise ImageError(
             f"{path}: {small.shape[1]} x {small.shape[0]} lr pixels; expected at least {smallest} x {smallest}"
         )
-    return Pair(path.name, small, None if taught else large)
+    return Pair(path.name, small, large if keep_hr else None)
 
 
 def _belonging(small: np.ndarray, large: np.ndarray | None, path: Path, scale: int) -> np.ndarray:

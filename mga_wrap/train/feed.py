@@ -8,6 +8,7 @@ from mga_wrap.errors import ImageError
 from mga_wrap.nets.mga import MGANet
 from mga_wrap.train.crops import Batch, Crops, batches
 from mga_wrap.train.data import Data, Pair, read_images
+from mga_wrap.train.parts import teaches_score
 from mga_wrap.train.stages import Stage
 
 
@@ -29,7 +30,12 @@ class Feed:
         self.data, self.stages, self.seed, self.scale = data, stages, seed, net.scale
         smallest = min(stage.crop for stage in stages)
         self.images = read_images(
-            data, scale=net.scale, channels=net.geometry.channels, taught=taught, smallest=smallest
+            data,
+            scale=net.scale,
+            channels=net.geometry.channels,
+            taught=taught,
+            keep_hr=any(teaches_score(net, stage) for stage in stages),
+            smallest=smallest,
         )
         for stage in stages:
             self._pairs(stage)

@@ -12,6 +12,7 @@ from accelerate import Accelerator
 
 from mga_wrap.errors import CheckpointError
 from mga_wrap.nets.mga import MGANet
+from mga_wrap.train.best import Best
 from mga_wrap.train.learner import Learner
 from mga_wrap.train.log import Log
 from mga_wrap.train.plan import another_original, differences
@@ -123,11 +124,19 @@ class Keeper:
         """Whether the last state is older than it may be."""
         return time.monotonic() - self._saved >= self.save_seconds
 
+    def start(self, best: Best) -> None:
+        """Judge the net as it is before the first step of a stage: it may be the best."""
+        self._perhaps_best(best.look(0))
+
     def judge(self, number: int, learner: Learner, *, loss: float) -> None:
-        """Validate the averaged weights, keep them as the last and perhaps the best, and log where the training is."""
+        """Judge the averaged weights, keep them as the last and perhaps the best, and log where the training is."""
+        self.net.fitted = True
+        with learner.averaged():
+            figures = learner.best.look(learner.step)
+            if self.main:
+                self.net.save_pretrained(self.folder / "last")
+            self._perhaps_best(figures)
         if self._log is not None:
-            with learner.averaged():
-                figures = self._figures()
             row = {
                 "stage": learner.stage.name,
                 "step": learner.step,
@@ -146,15 +155,20 @@ class Keeper:
         """That the training has taken, over all its runs."""
         return self._earlier + self.progress.seconds
 
-    def _figures(self) -> dict[str, float]:
-        self.net.save_pretrained(self.folder / "last")
-        if self.validator is None:
-            return {}
-        figures = self.validator(self.net)
-        if (figure := figures[self.validator.columns[-1]]) > self._best:
+    def finish(self, number: int, best: Best) -> None:
+        """Keep what a stage has ended with: the net, with what was done to it after its last step."""
+        if self.main:
+            self.net.save_pretrained(self.folder / "last")
+            if self.validator is not None and best.figure == self._best:
+                self.net.save_pretrained(self.folder / "best")
+        self.progress.say(f"{self.stages[number].name}: ends with the weights of step {best.step}, the best")
+        self.save(number + 1, step=0)
+        self.accelerator.wait_for_everyone()
+
+    def _perhaps_best(self, figures: dict[str, float]) -> None:
+        if figures and (figure := list(figures.values())[-1]) > self._best:
             self._best = figure
             self.net.save_pretrained(self.folder / "best")
-        return figures
 
 
 def _clear(folder: Path) -> None:

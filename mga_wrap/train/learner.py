@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from mga_wrap.errors import CheckpointError, one_line
 from mga_wrap.nets.mga import MGANet
 from mga_wrap.nets.parts import evaluating
+from mga_wrap.train.best import Best
 from mga_wrap.train.losses import LOSSES, Outputs
 from mga_wrap.train.stages import Stage
 from mga_wrap.train.state import load_optimiser, optimiser_tensors, under, with_prefix
@@ -34,16 +35,21 @@ class Lesson(nn.Module):
         net: learns.
         losses: their weights by name.
         teacher: holds the original's weights, if `net` no longer does.
+        taught: the original's output is the target, also where there is HR.
     """
 
-    def __init__(self, net: MGANet, losses: Mapping[str, float], teacher: MGANet | None) -> None:
+    def __init__(self, net: MGANet, losses: Mapping[str, float], teacher: MGANet | None, *, taught: bool) -> None:
         super().__init__()
-        self.net, self.losses = net, dict(losses)
+        self.net, self.losses, self.taught = net, dict(losses), taught
         self._teacher = (teacher,)  # no child: it does not learn
 
-    def forward(self, lr: Tensor, hr: Tensor | None) -> Tensor:
+    def outputs(self, lr: Tensor, hr: Tensor | None, original: Tensor | None = None) -> Outputs:
+        """What the net makes of crops, (B, 3, H, W), and what it should; original: its output if it is known."""
+        return Outputs(self.net, lr, hr, teacher=self._teacher[0], taught=self.taught, original=original)
+
+    def forward(self, lr: Tensor, hr: Tensor | None, original: Tensor | None = None) -> Tensor:
         """(B, 3, H, W), (B, 3, s*H, s*W) -> a scalar; without hr the original's output is the target."""
-        out = Outputs(self.net, lr, hr, teacher=self._teacher[0])
+        out = self.outputs(lr, hr, original)
         return torch.stack([weight * LOSSES[name](out) for name, weight in self.losses.items()]).sum()
 
 
@@ -54,11 +60,12 @@ class Learner:
         net: learns, in place.
         stage: says how.
         parameters: those that learn, by name.
-        teacher: see `Lesson`.
+        lesson: crops -> loss.
+        best: the best weights so far.
         accelerator: knows the device and the other processes.
 
     Attributes:
-        lesson: crops -> loss, shared with the other processes.
+        lesson: shared with the other processes.
         parameters: those that learn.
         optimiser: of them.
         schedule: of its learning rate, `schedule.step_update(step)`.
@@ -72,13 +79,14 @@ class Learner:
         stage: Stage,
         *,
         parameters: Mapping[str, nn.Parameter],
-        teacher: MGANet | None,
+        lesson: Lesson,
+        best: Best,
         accelerator: Accelerator,
     ) -> None:
-        self.net, self.stage, self.step = net, stage, 0
+        self.net, self.stage, self.best, self.step = net, stage, best, 0
         self.parameters = nn.ParameterList(parameters.values())
         self._adam = torch.optim.Adam(self.parameters, lr=stage.rate, betas=BETAS)
-        self.lesson, self.optimiser = accelerator.prepare(Lesson(net, stage.losses, teacher), self._adam)
+        self.lesson, self.optimiser = accelerator.prepare(lesson, self._adam)
         self.schedule = schedule_of(stage, self._adam)
         self.average = ModelEmaV3(
             self.parameters, decay=stage.ema, use_warmup=True, warmup_gamma=AVERAGE_OVER, warmup_power=1.0
@@ -92,7 +100,8 @@ class Learner:
     def tensors(self) -> dict[str, Tensor]:
         """What `load` needs, beside the weights of the net."""
         average = dict(self.average.module.named_parameters())
-        return with_prefix("average", average) | with_prefix("optimiser", optimiser_tensors(self._adam))
+        own = with_prefix("average", average) | with_prefix("optimiser", optimiser_tensors(self._adam))
+        return own | self.best.tensors()
 
     def load(self, tensors: dict[str, Tensor], *, step: int) -> None:
         """Go on from `tensors()` after `step` steps.
@@ -106,6 +115,7 @@ class Learner:
             if not gathered or any(one != ADAMS for one in gathered):
                 raise ValueError("what the optimiser has gathered is not complete")
             self.average.module.load_state_dict(under("average", tensors))
+            self.best.load(tensors)
         except (RuntimeError, ValueError) as error:
             raise CheckpointError(
                 f"the state does not hold what stage {self.stage.name!r} has learned ({one_line(error)}); delete "
@@ -118,26 +128,27 @@ class Learner:
         """The net with the averaged weights in place of the current ones, in eval mode."""
         current = copy.deepcopy(self.parameters)
         try:
-            self.keep_average()
+            _copy(self.average.module, self.parameters)
             with evaluating(self.net):
                 yield
         finally:
             _copy(current, self.parameters)
 
-    def keep_average(self) -> None:
-        """Put the averaged weights in place of the current ones."""
-        _copy(self.average.module, self.parameters)
-
 
 def schedule_of(stage: Stage, optimiser: torch.optim.Optimizer) -> CosineLRScheduler:
-    """Warm-up, then the cosine; timm counts a schedule of one step as none."""
-    warmup = min(stage.warmup, max(stage.steps - 2, 0))
+    """Warm-up, then the cosine; timm counts a schedule of one step as none.
+
+    What takes half of the stage rises no further than it would have come in that time.
+    """
+    warmup = min(stage.warmup, stage.steps // 2)
+    for group in optimiser.param_groups:
+        group["lr"] = stage.rate * min(1.0, max(warmup, 1) / max(stage.warmup, 1))
     return CosineLRScheduler(
         optimiser,
         t_initial=max(math.ceil((stage.steps - warmup) / stage.cycles), 2),
         cycle_limit=stage.cycles,
         warmup_t=warmup,
-        warmup_lr_init=stage.rate / max(warmup, 1),
+        warmup_lr_init=stage.rate / max(stage.warmup, 1),
         warmup_prefix=True,
         t_in_epochs=False,
     )

@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from mga_wrap.fitting.samples import patch_errors
 from mga_wrap.measure.error_mask import error_mask, luma, patch_side
 from mga_wrap.nets.mga import MGANet
+from mga_wrap.nets.score import FLOOR, ScorePredictor
 
 
 class Outputs:
@@ -19,16 +21,28 @@ class Outputs:
     Args:
         net: the network that learns.
         lr: (B, 3, H, W).
-        hr: (B, 3, s*H, s*W), the same value range; None: the original's output is the target.
+        hr: (B, 3, s*H, s*W), the same value range; None: there is none, and the original's output is the target.
         teacher: holds the original's weights where `net` no longer does; None: `net` itself does.
+        taught: the original's output is the target, even where there is hr.
+        original: (B, 3, s*H, s*W), the original's output, where it is known already.
 
     Attributes:
         coarse: (B, 3, s*H, s*W), the Base-Net's image.
         crossing: what crosses the cut, the feature first.
     """
 
-    def __init__(self, net: MGANet, lr: Tensor, hr: Tensor | None, *, teacher: MGANet | None = None) -> None:
-        self.net, self.lr, self._hr, self._teacher = net, lr, hr, teacher
+    def __init__(
+        self,
+        net: MGANet,
+        lr: Tensor,
+        hr: Tensor | None,
+        *,
+        teacher: MGANet | None = None,
+        taught: bool = False,
+        original: Tensor | None = None,
+    ) -> None:
+        self.net, self.lr, self.hr, self._teacher = net, lr, hr, teacher
+        self._taught, self._given = taught or hr is None, original
         self.coarse, *self.crossing = net.base(lr)  # at once: every loss needs it, some ask for it under no_grad
 
     @cached_property
@@ -42,11 +56,25 @@ class Outputs:
         return self.net.refine(*(x.clone() for x in self.crossing), dense=True)  # a tail may write into its input
 
     @cached_property
+    def original(self) -> Tensor:
+        """(B, 3, s*H, s*W): the original network's output; nothing learns from it."""
+        if self._given is not None:
+            return self._given
+        return (self.dense if self._teacher is None else self._teacher(self.lr, k="dense")).detach()
+
+    @property
     def target(self) -> Tensor:
         """(B, 3, s*H, s*W): hr, or the original network's output; nothing learns from it."""
-        if self._hr is not None:
-            return self._hr
-        return (self.dense if self._teacher is None else self._teacher(self.lr, k="dense")).detach()
+        if self._taught:
+            return self.original
+        assert self.hr is not None
+        return self.hr
+
+    @property
+    def whole(self) -> Tensor:
+        """(B, 3, s*H, s*W): what the network's patches show when they are refined; nothing learns from it."""
+        known = self._given is not None and self._teacher is None
+        return self.original if known else self.dense.detach()
 
     @cached_property
     def score(self) -> Tensor:
@@ -60,7 +88,7 @@ class Outputs:
         Nothing learns from it, but another loss may from the image that it takes.
         """
         dense = "refined" not in self.__dict__ and self.net.config.style == "pretrained"
-        refined = self.dense if dense else self.refined
+        refined = self.whole if dense else self.refined
         return error_mask(self.coarse.detach(), refined.detach(), side=patch_side(self.net), grid=self.score.shape[-2:])
 
     @property
@@ -145,6 +173,39 @@ def mask_l1(out: Outputs) -> Tensor:
     return F.l1_loss(out.score, out.true_mask)
 
 
+def score_loss(out: Outputs) -> Tensor:
+    """What teaches the score, whichever kind the network has: nothing but the score learns from it.
+
+    A `ScorePredictor`: the squared error of the logarithms that it predicts, over the deviation that they had when it
+    was standardised (`standardise`). Where there is no HR, what the original leaves has no target.
+    A `MaskPredictor`: 10 times `mask_l1`, as in the paper.
+    """
+    score = out.net.mask
+    if not isinstance(score, ScorePredictor):
+        return 10 * mask_l1(out)
+    statistics, wanted = told(out)
+    known = wanted.shape[1]
+    return ((score.predict(statistics)[:, :known] - wanted) / score.level[1, :known].view(1, -1, 1, 1)).square().mean()
+
+
+def told(out: Outputs) -> tuple[Tensor, Tensor]:
+    """What a `ScorePredictor` knows of each patch (B, inputs, gh, gw), and what it should say of it.
+
+    That is (B, 2, gh, gw), the logarithms of what refining takes away, and leaves; without HR the first alone.
+    """
+    net, coarse, whole = out.net, out.coarse.detach().float(), out.whole.float()
+    assert isinstance(net.mask, ScorePredictor)
+    statistics = net.mask.statistics(out.crossing[0].detach(), out.lr, coarse, p=net.p)
+    grid = (statistics.shape[-2], statistics.shape[-1])
+    errors = [patch_errors(net, coarse, whole, grid=grid)]
+    if out.hr is not None:
+        errors.append(patch_errors(net, whole, out.hr.float(), grid=grid))
+    return statistics, torch.stack(errors, dim=1).add(FLOOR).log()
+
+
+SCORE = "score"
+"""The loss that fits the score of any network."""
+
 IMAGES = ("coarse", "refined", "dense")
 """Of `Outputs`."""
 
@@ -166,5 +227,6 @@ LOSSES: dict[str, Callable[[Outputs], Tensor]] = {
     **{f"{image}_{name}": partial(_of_image, image=image, measure=name) for image in IMAGES for name in MEASURES},
     "gated_l1": lambda out: F.l1_loss(out.gated, out.target),
     "mask_l1": mask_l1,
+    SCORE: score_loss,
 }
 """Each by its name: of an image, or of the score."""

@@ -11,6 +11,8 @@ from torch import nn
 from mga_wrap.errors import ArgumentError, nearest
 from mga_wrap.nets.mga import MGANet
 from mga_wrap.nets.parts import coarse_tail
+from mga_wrap.nets.score import ScorePredictor
+from mga_wrap.train.losses import SCORE
 from mga_wrap.train.stages import Stage
 
 COARSE_TAIL = "coarse_tail"
@@ -49,6 +51,21 @@ def copy_of_the_original(net: MGANet, stages: Sequence[Stage]) -> MGANet | None:
         if any(is_the_original(name, tail=tail) for name in parameters_of(net, stage.parts, side=stage.crop)):
             return copy.deepcopy(net).eval().requires_grad_(False)
     return None
+
+
+def teaches_score(net: MGANet, stage: Stage) -> bool:
+    """Whether a stage teaches a `ScorePredictor`, which is standardised before and calibrated after it."""
+    return SCORE in stage.losses and isinstance(net.mask, ScorePredictor)
+
+
+@contextmanager
+def on_purpose(net: MGANet) -> Iterator[None]:
+    """Use a net that was never fitted without a warning: to train it, or to measure it while it is trained."""
+    said, net.said_unfitted = net.said_unfitted, True
+    try:
+        yield
+    finally:
+        net.said_unfitted = said
 
 
 @contextmanager

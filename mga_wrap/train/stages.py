@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from mga_wrap.errors import ArgumentError, nearest
-from mga_wrap.train.losses import LOSSES
+from mga_wrap.train.losses import LOSSES, SCORE
 
 LEAST = {"steps": 1, "batch": 1, "crop": 1, "warmup": 0, "cycles": 1, "accumulate": 1}
 """The smallest value of each whole number."""
@@ -37,7 +37,8 @@ class Stage:
     rate: float
     """Highest learning rate: reached after `warmup` steps, then a cosine down to 0."""
     warmup: int = 200
-    """Steps in which the learning rate rises; fewer where the stage is shorter."""
+    """Steps in which the learning rate rises. In a stage of less than twice as many it rises as fast, for half of them,
+    and not to the top: an optimiser that has seen few gradients moves every weight by the whole rate."""
     cycles: int = 1
     """How many times the cosine goes down from the top."""
     accumulate: int = 1
@@ -48,6 +49,11 @@ class Stage:
     """Decay of the averaged weights, which are what is validated and kept; 0 for no average."""
     least_squares: bool = False
     """Let a light coarse tail start by least squares (`mga_wrap.fit_coarse_tail`); nothing for other tails."""
+
+    @property
+    def for_the_eye(self) -> bool:
+        """Whether it teaches sharpness, for which PSNR is given up."""
+        return any(name.endswith("_sharpness") for name in self.losses)
 
     def __post_init__(self) -> None:
         for name, least in LEAST.items():
@@ -77,10 +83,10 @@ PAPER_STAGES: tuple[Stage, ...] = (_RESTORE, _MASK)
 """For style "paper": Base-Net and Refine-Net with every patch refined, then the mask predictor by the true gain."""
 
 FINETUNE_STAGES: tuple[Stage, ...] = (
-    Stage("coarse", ("coarse_tail",), {"coarse_psnr": 1}, steps=4_000, batch=8, crop=48, rate=1e-3, least_squares=True),
-    Stage("mask", ("mask",), {"mask_l1": 10}, steps=400, batch=4, crop=96, rate=2e-3),
+    Stage("coarse", ("coarse_tail",), {"coarse_psnr": 1}, steps=4_000, batch=8, crop=48, rate=3e-4, least_squares=True),
+    Stage("mask", ("mask",), {SCORE: 1}, steps=400, batch=4, crop=96, rate=2e-3),
 )
-"""For a trained network in style "pretrained": the coarse tail, then the mask predictor; its own weights stay."""
+"""For a trained network in style "pretrained": the coarse tail, then the score; its own weights stay."""
 
 _PERCEPTUAL = {"coarse_psnr_rgb": 1.0, "coarse_sharpness": 0.3}
 _COARSE_PERCEPTUAL = replace(FINETUNE_STAGES[0], losses=_PERCEPTUAL)

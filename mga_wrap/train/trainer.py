@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 import torch
@@ -14,17 +14,21 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs
 
 from mga_wrap.errors import ArgumentError, TrainingError
+from mga_wrap.fitting.least_squares import fit_coarse_tail
+from mga_wrap.fitting.samples import Sample
 from mga_wrap.nets.light import LightTail
 from mga_wrap.nets.mga import MGANet
+from mga_wrap.nets.score import ScorePredictor
+from mga_wrap.train.best import Best, Judge
 from mga_wrap.train.crops import Batch, Crops, check_seed
 from mga_wrap.train.data import Data, fingerprints
 from mga_wrap.train.feed import Feed
 from mga_wrap.train.keeper import Keeper
-from mga_wrap.train.learner import Learner
-from mga_wrap.train.least_squares import fit_coarse_tail
+from mga_wrap.train.learner import Learner, Lesson
 from mga_wrap.train.lock import alone_in
-from mga_wrap.train.parts import copy_of_the_original, learning, parameters_of
+from mga_wrap.train.parts import copy_of_the_original, learning, on_purpose, parameters_of, teaches_score
 from mga_wrap.train.plan import plan_of
+from mga_wrap.train.score import calibrate_score, samples_of, start_score
 from mga_wrap.train.stages import FINETUNE_STAGES, PAPER_STAGES, Stage
 from mga_wrap.train.state import State
 from mga_wrap.train.validate import Validation, Validator
@@ -114,7 +118,7 @@ class MGATrainer:
         """
         accelerator = _accelerator(self)
         try:  # of the processes that share the folder one holds it
-            with alone_in(self.output_dir) if accelerator.is_main_process else nullcontext():
+            with alone_in(self.output_dir) if accelerator.is_main_process else nullcontext(), on_purpose(self.net):
                 return _Fit(self, accelerator).run()
         finally:  # other kernels round in another way: k="dense" has to be the original's output again
             self.net.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
@@ -133,7 +137,7 @@ def _expect(name: str, value: object, known: tuple[object, ...]) -> None:
 
 
 FIT_CROPS = 64
-"""Crops that a light coarse tail starts from by least squares."""
+"""Crops from which a light coarse tail starts by least squares, and a score by their statistics."""
 
 
 class _Fit:
@@ -144,6 +148,7 @@ class _Fit:
         self.accelerator = accelerator
         self.net.to(accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         taught = trainer.target == "original"
+        self.taught, self.validated = taught, trainer.validation is not None
         self.feed = Feed(trainer.data, net=self.net, stages=self.stages, taught=taught, seed=self.seed)
         self.teacher = copy_of_the_original(self.net, self.stages) if taught else None
         validator, facts = None, _facts(trainer, self.feed, accelerator)
@@ -171,6 +176,7 @@ class _Fit:
                 progress.say(f"{self.keeper.folder}: all stages are done; choose another output_dir to train anew")
             for number in range(state.stage, len(self.stages)):
                 self._stage(number, state if number == state.stage and state.step else None)
+        self.net.fitted = True
         return self.net
 
     def _stage(self, number: int, begun: State | None) -> None:
@@ -178,21 +184,49 @@ class _Fit:
         stage, accelerator = self.stages[number], self.accelerator
         parameters, crops = parameters_of(self.net, stage.parts, side=stage.crop), self.feed.crops(number)
         with learning(self.net, parameters):
+            lesson = Lesson(self.net, stage.losses, self.teacher, taught=self.taught)
+            held = crops.held.to(accelerator.device)
+            judge = Judge(
+                lesson,
+                held=held.split(stage.batch),
+                stage=stage,
+                validator=self.keeper.validator,
+                accelerator=accelerator,
+            )
+            best = Best(self.net, parameters, judge=judge)
             if begun is None:
-                self._start(stage, crops)
-            learner = Learner(self.net, stage, parameters=parameters, teacher=self.teacher, accelerator=accelerator)
+                self._start(stage, crops, lesson, best)
+            learner = Learner(self.net, stage, parameters=parameters, lesson=lesson, best=best, accelerator=accelerator)
             if begun is not None:
                 learner.load(begun.tensors, step=begun.step)
             processes, rank = accelerator.num_processes, accelerator.process_index
             batches = self.feed.batches(crops, number=number, first=learner.step, processes=processes, rank=rank)
             self._loop(number, learner, batches)
-            learner.keep_average()  # the next stage starts from it
-            self.keeper.save(number + 1, step=0)
+            best.put_back()  # the next stage starts from it
+            if teaches_score(self.net, stage) and not calibrate_score(self.net, self._samples(crops)):
+                self.keeper.progress.say(
+                    f"{stage.name}: k='auto' is not calibrated: there is no HR, or the score is no better than before"
+                )
+            self.keeper.finish(number, best)
         accelerator.free_memory()
 
-    def _start(self, stage: Stage, crops: Crops) -> None:
-        if stage.least_squares and isinstance(getattr(self.net.base, "coarse_tail", None), LightTail):
-            fit_coarse_tail(self.net, crops.batch(0, range(FIT_CROPS)).lr.to(self.accelerator.device).split(8))
+    def _start(self, stage: Stage, crops: Crops, lesson: Lesson, best: Best) -> None:
+        """Judge the net as it was given, and as what is new in it starts; the better is where the stage starts."""
+        net, device = self.net, self.accelerator.device
+        new_score = teaches_score(net, stage) and not cast(ScorePredictor, net.mask).fitted
+        if self.validated or not new_score:  # before it is standardised its loss is in another unit
+            self.keeper.start(best)
+        if new_score:
+            batches = [batch.to(device) for batch in crops.batch(0, range(FIT_CROPS)).split(stage.batch)]
+            start_score(net, (lesson.outputs(one.lr, one.hr) for one in batches), self._samples(crops))
+            self.keeper.start(best)
+        if stage.least_squares and isinstance(getattr(net.base, "coarse_tail", None), LightTail):
+            fit_coarse_tail(net, crops.batch(0, range(FIT_CROPS)).lr.to(device).split(8))
+            self.keeper.start(best)
+            best.put_back()
+
+    def _samples(self, crops: Crops) -> list[Sample]:
+        return samples_of(self.net, crops.held, crops.pairs, side=crops.crop, seed=self.seed)
 
     def _loop(self, number: int, learner: Learner, batches: Iterator[Batch]) -> None:
         """The loop of a stage: each step is forward, loss, backward, clip, step; then it is shown, judged and saved."""
@@ -234,7 +268,7 @@ def _facts(trainer: MGATrainer, feed: Feed, accelerator: Accelerator) -> dict[st
         "processes": accelerator.num_processes,
         "precision": accelerator.mixed_precision,
         "detail": trainer.data.detail,
-        "images": fingerprints(feed.images.pairs),
+        "images": fingerprints(feed.images.pairs, taught=trainer.target == "original"),
     }
 
 

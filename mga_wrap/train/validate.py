@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,9 +13,11 @@ from torch import Tensor
 from mga_wrap.config import Amount, check_k
 from mga_wrap.errors import ArgumentError
 from mga_wrap.nets.mga import MGANet
+from mga_wrap.nets.score import ScorePredictor
 from mga_wrap.pictures.arrays import as_bytes
 from mga_wrap.pictures.metrics import psnr
 from mga_wrap.train.data import Data, Pair, fingerprints, read_images
+from mga_wrap.train.parts import on_purpose
 
 
 @dataclass(frozen=True)
@@ -81,12 +84,18 @@ class Validator:
 
     @torch.no_grad()
     def __call__(self, net: MGANet) -> dict[str, float]:
-        """Mean PSNR-Y in dB for each k."""
+        """Mean PSNR-Y in dB for each k; NaN for k="auto" as long as the score is not calibrated."""
         values: list[list[float]] = [[] for _ in self.ks]
         for lr, expected in self._pairs:
             for of_one, k in zip(values, self.ks, strict=True):
-                of_one.append(psnr(_image(net(lr.to(_device(net)), k=k)), expected, border=net.scale))
+                of_one.append(self._psnr(net, lr, k, expected))
         return {name: round(float(np.mean(of_one)), 4) for name, of_one in zip(self.columns, values, strict=True)}
+
+    def _psnr(self, net: MGANet, lr: Tensor, k: Amount, expected: np.ndarray) -> float:
+        if k == "auto" and isinstance(net.mask, ScorePredictor) and not net.mask.is_calibrated:
+            return math.nan
+        with on_purpose(net):
+            return psnr(_image(net(lr.to(_device(net)), k=k)), expected, border=net.scale)
 
     @torch.no_grad()
     def _pair(self, net: MGANet, pair: Pair) -> tuple[Tensor, np.ndarray]:

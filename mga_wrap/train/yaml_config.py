@@ -121,7 +121,7 @@ def read_config(path: str | Path, *, changes: Sequence[str] = ()) -> Config:
             _change(values, change)
     except (OSError, UnicodeDecodeError) as error:
         raise ArgumentError(f"{path} cannot be read ({error}); expected a configuration as YAML") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:  # RecursionError: brackets in brackets in ...
         raise ArgumentError(
             f"{path}, or what --set puts into it, is no YAML: {' '.join(str(error).split())}"
         ) from error

@@ -17,6 +17,8 @@ from mga_wrap.bench.engines import installed_engines
 from mga_wrap.bench.result import AS_IT_RUNS, BEST_FORMAT, COARSE, Bench
 from mga_wrap.counting import count_macs
 
+pytestmark = pytest.mark.slow
+
 SIZE = (40, 24)
 MODEL = create_backbone("fsrcnn", scale=2).train()
 NET = accelerate(MODEL, p=4, halo=1)

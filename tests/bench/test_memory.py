@@ -12,6 +12,8 @@ from mga_wrap.bench.memory import peak_memory
 from mga_wrap.errors import MGAError
 from mga_wrap.infer.engine import Format
 
+pytestmark = pytest.mark.slow
+
 PLAIN = Format(channels_last=False, dtype=torch.float32)
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /proc")
 

@@ -14,6 +14,8 @@ from mga_wrap.paper.counted import paper_cost
 from mga_wrap.paper.misprints import MISPRINTS, repeated_scale
 from mga_wrap.paper.printed import read_tables
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def folder(shared: Path) -> Path:

@@ -11,6 +11,8 @@ from mga_wrap.counting import macs_by_module
 from mga_wrap.errors import ArgumentError
 from mga_wrap.paper.counted import activations_at, count_at, paper_cost, paper_net
 
+pytestmark = pytest.mark.slow
+
 # (network, scale): parameters of B, D and A, M; MACs an lr pixel of B, of D; MACs a patch, of mask prediction a pixel
 PARTS = {
     ("FSRCNN", 2): (23_363, 41_694, 43_270, 64_024.0, 123_096.0, 997_472, 1_303.50),

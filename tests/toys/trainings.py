@@ -45,7 +45,7 @@ def rows(folder: Path) -> list[dict[str, str]]:
 
 
 def equal(one: nn.Module, two: nn.Module) -> bool:
-    """Whether all weights are equal, bit for bit, NaN among them: what was not calibrated is none."""
+    """Whether all weights are equal, bit for bit; what is not calibrated is NaN in both."""
     a, b = one.state_dict(), two.state_dict()
     return a.keys() == b.keys() and all(torch.allclose(a[name], b[name], rtol=0, atol=0, equal_nan=True) for name in a)
 

@@ -13,6 +13,7 @@ from toys.plain import build
 from toys.trainings import paper_net
 
 import mga_wrap as mga
+from mga_wrap.fitting import samples
 from mga_wrap.measure.error_mask import luma
 from mga_wrap.nets.mask import MaskPredictor
 from mga_wrap.pictures.metrics import LUMA
@@ -34,8 +35,8 @@ class Stub(nn.Module):
     def every_patch(self, feature: Tensor) -> Tensor:
         return torch.zeros(feature.shape[0], 0, dtype=torch.long)
 
-    def score(self, feature: Tensor) -> Tensor:
-        return self.mask(feature, p=self.p)
+    def score(self, feature: Tensor, lr: Tensor, coarse: Tensor) -> Tensor:
+        return self.mask(feature, lr, coarse, p=self.p)
 
     def refine_patches(self, coarse: Tensor, crossing: list[Tensor], index: Tensor) -> Tensor:
         return self.images[1]
@@ -97,13 +98,13 @@ def test_luma_is_that_of_the_field() -> None:
     assert torch.equal(luma(one), one)
 
 
-@pytest.mark.parametrize("border", ["zero", "shift"])
-def test_the_mask_loss_by_hand(border: str) -> None:
+@pytest.mark.parametrize("style", ["paper", "pretrained"])
+def test_the_mask_loss_by_hand(style: str) -> None:
     """A predictor whose last layer is zero says 0.5 everywhere; hr is not looked at."""
     coarse = torch.zeros(1, 3, 8, 8)
     refined = coarse.clone()
     refined[..., :4, :4] = 1.0
-    net = Stub(coarse, refined, border=border)
+    net = Stub(coarse, refined, style=style)
     nn.init.zeros_(net.mask.conv2.weight)
     nn.init.zeros_(net.mask.conv2.bias)
     assert losses(net, torch.full((1, 3, 8, 8), torch.nan))["mask_l1"] == pytest.approx(0.5)
@@ -124,6 +125,7 @@ LEARNS = {
     "dense": {"base", "refine"},
     "gated": {"base", "mask", "refine"},
     "mask": {"base", "mask"},
+    "score": {"base", "mask"},
 }
 
 
@@ -200,9 +202,9 @@ class Counting(nn.Module):
         super().__init__()
         self.part, self.calls = part, 0
 
-    def forward(self, *inputs: object) -> object:
+    def forward(self, *inputs: object, **named: object) -> object:
         self.calls += 1
-        return self.part(*inputs)
+        return self.part(*inputs, **named)
 
 
 def test_nothing_is_computed_that_no_loss_asks_for_and_nothing_twice() -> None:
@@ -232,3 +234,63 @@ def test_without_hr_the_original_teaches() -> None:
         for parameter in changed.parameters():
             parameter.zero_()
     assert torch.equal(Outputs(changed, lr.clone(), None, teacher=net).target, expected)
+
+
+# The score -----------------------------------------------------------------------------------------------------------
+
+
+def scored() -> mga.MGANet:
+    """A net of which every weight is its own, so that coarse, original and HR differ."""
+    return mga.accelerate(build("LongSkip", 2), p=4)
+
+
+def test_the_score_loss_by_hand() -> None:
+    """Squared errors of logarithms over their deviations, of both channels."""
+    net, lr, hr = scored(), torch.rand(2, 3, 8, 8), torch.rand(2, 3, 16, 16)
+    net.mask.level.copy_(torch.tensor([[-5.0, -6.0], [2.0, 4.0]]))
+    nn.init.zeros_(net.mask.direct.weight)  # it says its levels alone
+    out = Outputs(net, lr, hr)
+    with torch.no_grad():
+        images = [samples.luma(x.clamp(0, 1)) for x in (net(lr, k=0), net(lr, k="dense"), hr)]
+    expected = 0.0
+    for image, other, level, deviation in ((*images[:2], -5.0, 2.0), (*images[1:], -6.0, 4.0)):
+        errors = F.avg_pool2d((image - other).square(), 8).add(1e-7).log()
+        expected += ((errors - level) / deviation).square().mean().item() / 2
+    assert LOSSES["score"](out).item() == pytest.approx(expected, rel=1e-3)
+
+
+def test_without_hr_what_the_original_leaves_has_no_target() -> None:
+    net, lr = scored(), torch.rand(2, 3, 8, 8)
+    found = LOSSES["score"](Outputs(net, lr, None))
+    found.backward()
+    assert net.mask.leave.weight.grad[0].any()
+    assert not net.mask.leave.weight.grad[1].any()
+    beside = Outputs(net, lr, torch.rand(2, 3, 16, 16), taught=True)
+    assert torch.equal(beside.target, net(lr, k="dense"))
+    assert LOSSES["score"](beside).item() != found.item()
+
+
+def test_only_the_score_learns_from_its_loss_and_other_losses_beside_it_still_teach() -> None:
+    net = scored()
+    out = Outputs(net, torch.rand(1, 3, 8, 8), torch.rand(1, 3, 16, 16))
+    (LOSSES["score"](out)).backward(retain_graph=True)
+    assert not any(x.grad is not None for part in (net.base, net.refine) for x in part.parameters())
+    LOSSES["dense_l1"](out).backward()
+    assert all(x.grad is not None for x in net.refine.parameters())
+
+
+def test_a_paper_mask_learns_from_the_same_loss() -> None:
+    net = mga.accelerate(build("LongSkip", 2), mask={"kind": "convolutions"})
+    out = Outputs(net, torch.rand(1, 3, 32, 32), None)
+    assert LOSSES["score"](out).item() == pytest.approx(10 * LOSSES["mask_l1"](out).item())
+
+
+def test_what_is_known_of_the_original_is_not_computed_again() -> None:
+    net = scored()
+    lr, hr = torch.rand(1, 3, 8, 8), torch.rand(1, 3, 16, 16)
+    known = net(lr, k="dense").detach()
+    expected = {name: LOSSES[name](Outputs(net, lr, hr, taught=True)).item() for name in ("coarse_psnr", "score")}
+    net.refine = Counting(net.refine)
+    out = Outputs(net, lr, hr, taught=True, original=known)
+    assert {name: LOSSES[name](out).item() for name in expected} == pytest.approx(expected)
+    assert net.refine.calls == 0

@@ -124,7 +124,7 @@ def changed(name: str) -> mga.MGANet:
     return net
 
 
-BODY, OWN = "base.head.weight", "mask.conv1.weight"
+BODY, OWN = "base.head.weight", "mask.enter.weight"
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,8 @@ from toys.trainings import rows, smooth
 
 from mga_wrap.train.state import load_state
 
+pytestmark = pytest.mark.slow
+
 HERE = Path(__file__).resolve().parent
 SCRIPT = """
 import sys

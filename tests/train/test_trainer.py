@@ -24,6 +24,8 @@ from mga_wrap.train.losses import LOSSES, Outputs
 from mga_wrap.train.state import load_state
 from mga_wrap.train.validate import Validator
 
+pytestmark = pytest.mark.slow
+
 
 def validation(images: Path, **options: object) -> mga.Validation:
     return mga.Validation(images, **{"images": 1, "every": 3, **options})
@@ -129,9 +131,11 @@ def test_by_default_the_style_chooses_the_stages(make: Callable[..., mga.MGATrai
 def test_the_original_teaches_without_ground_truth(make: Callable[..., mga.MGATrainer], images: Path) -> None:
     """Fidelity is PSNR to the original's output, also after a stage has changed its weights."""
     model = build("LongSkip", 2)
-    stages = (*FINETUNE[:1], replace(FINETUNE[0], name="all", parts=("base", "refine"), rate=1e-2, least_squares=False))
+    stages = (*FINETUNE[:1], replace(FINETUNE[0], name="all", parts=("base", "refine"), rate=1e-4, least_squares=False))
     lr_only = Data(lr=images)
-    one = make(net=mga.accelerate(model), data=lr_only, target="original", stages=stages, validation=validation(images))
+    one = make(
+        net=mga.accelerate(model), data=lr_only, target="original", stages=stages, validation=validation(images, k=(0,))
+    )
     before = Validator(one.net, validation(images, k=(0, "dense")), taught=True)
     assert before(one.net)["psnr_dense"] == float("inf")
     one.fit()
@@ -156,6 +160,104 @@ def test_a_light_tail_starts_by_least_squares(make: Callable[..., mga.MGATrainer
     assert figures[True] > figures[False] + 3
 
 
+# Never worse than the start -----------------------------------------------------------------------------------------
+
+
+def ruined(stage: mga.Stage) -> mga.Stage:
+    """At a rate at which nothing is learned."""
+    return replace(stage, rate=0.9, warmup=0, steps=4)
+
+
+@pytest.mark.parametrize("judged", ["by validation", "by its loss"])
+def test_a_stage_ends_no_worse_than_it_starts(
+    judged: str, make: Callable[..., mga.MGATrainer], images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    net = mga.accelerate(build("LongSkip", 2), coarse_tail="light", p=4)
+    net.base.coarse_tail.requires_grad_(False)
+    lr = torch.rand(2, 3, 40, 40, generator=torch.Generator().manual_seed(1))
+    mga.fit_coarse_tail(net, lr)
+    given = copy.deepcopy(net)
+    stage = replace(ruined(FINETUNE[0]), least_squares=False)
+    asked = validation(images, k=("dense", 0)) if judged == "by validation" else None
+    one = make(net=net, stages=(stage,), target="original", validation=asked)
+    assert equal(one.fit(), given)
+    assert equal(mga.from_pretrained(one.output_dir / "last", model=build("LongSkip", 2)), given)
+    assert "coarse: ends with the weights of step 0, the best" in capsys.readouterr().err
+
+
+def test_least_squares_that_is_worse_than_what_was_given_is_taken_back(
+    make: Callable[..., mga.MGATrainer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A net may come with a coarse tail that has learned already."""
+
+    def worse(net: mga.MGANet, images: object) -> None:
+        with torch.no_grad():
+            net.base.coarse_tail.last.weight.fill_(1.0)
+
+    monkeypatch.setattr("mga_wrap.train.trainer.fit_coarse_tail", worse)
+    net = mga.accelerate(build("LongSkip", 2), coarse_tail="light", p=4)
+    given = copy.deepcopy(net)
+    assert equal(make(net=net, stages=(ruined(FINETUNE[0]),), target="original").fit(), given)
+
+
+def test_of_equals_the_last_is_kept(make: Callable[..., mga.MGATrainer], images: Path) -> None:
+    """A validation of the coarse image alone says nothing of the score."""
+    one = make(net=paper_net(), stages=STAGES[1:], validation=validation(images, k=(0,)))
+    given = copy.deepcopy(one.net)
+    assert not equal(one.fit().mask, given.mask)
+
+
+def test_what_is_taught_for_the_eye_is_not_judged_by_psnr(
+    make: Callable[..., mga.MGATrainer], images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stage = replace(STAGES[0], name="eye", losses={"coarse_sharpness": 1.0}, steps=40, rate=3e-3, parts=("base",))
+    make(stages=(stage,), validation=validation(images, k=(0,), every=40)).fit()
+    told = capsys.readouterr().err
+    assert "eye: ends with the weights of step 40, the best" in told
+
+
+# A net that was trained ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("error::mga_wrap.UnfittedWarning")
+def test_a_trained_net_is_fitted_and_says_nothing_on_the_way(make: Callable[..., mga.MGATrainer], images: Path) -> None:
+    net = mga.accelerate(build("LongSkip", 2), p=4).eval()
+    one = make(net=net, stages=FINETUNE, validation=validation(images, k=("auto", 0, 0.25)))
+    one.fit()
+    net(torch.rand(1, 3, 16, 16))
+    assert net.fitted
+    for name in ("last", "best"):
+        assert mga.from_pretrained(one.output_dir / name, model=build("LongSkip", 2)).fitted
+
+
+@pytest.mark.parametrize("data", ["hr", "lr alone"])
+def test_after_its_stage_the_score_is_calibrated(
+    data: str, make: Callable[..., mga.MGATrainer], images: Path, tmp_path: Path
+) -> None:
+    net = mga.accelerate(build("LongSkip", 2), p=4).eval()
+    given = Data(lr=smooth(tmp_path / "large", side=128)) if data == "lr alone" else Data(hr=images)
+    target = "original" if data == "lr alone" else "hr"
+    one = make(net=net, data=given, target=target, stages=FINETUNE)
+    assert one.fit().mask.is_calibrated
+    lr = torch.rand(1, 3, 24, 24)
+    share = mga.from_pretrained(one.output_dir / "last", model=build("LongSkip", 2)).trace(lr, k="auto").share
+    assert 0 <= share <= 1
+    assert net.mask.level[1].min() > 0
+    assert not torch.equal(net.mask.level[:, 0], net.mask.level[:, 1])
+
+
+def test_a_score_that_is_no_better_stays_and_is_not_calibrated(
+    make: Callable[..., mga.MGATrainer], images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    net = mga.accelerate(build("LongSkip", 2), p=4)
+    given = copy.deepcopy(net)
+    make(net=net, stages=(ruined(FINETUNE[1]),), validation=validation(images, k=(0.25,))).fit()
+    told = capsys.readouterr().err
+    if "ends with the weights of step 0" in told:
+        assert equal(net, given) == ("is not calibrated" in told)
+    assert net.fitted
+
+
 # What goes wrong -----------------------------------------------------------------------------------------------------
 
 
@@ -164,15 +266,17 @@ class KilledError(Exception):
 
 
 def fails_at(call: int, monkeypatch: pytest.MonkeyPatch, value: float | None = None) -> None:
-    """Let a loss raise, or be no number, when it is called so often."""
+    """Let a loss raise, or be no number, when it is learned from so often; what is only judged does not count."""
     calls = 0
 
     def loss(out: Outputs) -> Tensor:
         nonlocal calls
-        calls += 1
-        if calls == call and value is None:
+        calls += torch.is_grad_enabled()
+        if calls == call and value is None and torch.is_grad_enabled():
             raise KilledError
-        return torch.nn.functional.l1_loss(out.coarse, out.target) * (value if calls == call else 1.0)
+        return torch.nn.functional.l1_loss(out.coarse, out.target) * (
+            value if calls == call and torch.is_grad_enabled() else 1.0
+        )
 
     monkeypatch.setitem(losses.LOSSES, "coarse_l1", loss)
 

@@ -13,6 +13,8 @@ from study import Finding, study
 from torch import nn
 from zoo_networks import ZOO, build
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("spandrel", reason="the zoo is spandrel's: pip install -e .[dev]")
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "networks.md"
 

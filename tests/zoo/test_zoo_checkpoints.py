@@ -13,6 +13,8 @@ from torch import nn
 import mga_wrap as mga
 from mga_wrap.backbones.rfdn import RFDN
 
+pytestmark = pytest.mark.slow
+
 
 def ours(shared: Path, model: nn.Module, file: str) -> nn.Module:
     model.load_state_dict(torch.load(shared / "weights" / file, weights_only=True), strict=True)

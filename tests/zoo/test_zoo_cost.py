@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("spandrel", reason="the networks are spandrel's: pip install -e .[dev]")
 
 

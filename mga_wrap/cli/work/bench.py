@@ -88,4 +88,4 @@ def _pair(given: Given, scale: int | None, cut: dict[str, str | None]) -> tuple[
 
 def _write(path: Path, text: str) -> None:
     with open_whole(path) as handle:
-        handle.write(text.encode())
+        handle.write(text.encode(errors="surrogateescape"))
