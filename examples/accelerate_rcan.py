@@ -1,4 +1,4 @@
-"""Accelerate an RCAN: look at it, cut it, check that nothing is lost, enlarge a photograph, count and time.
+"""Accelerate an RCAN: look at it, cut it, fit it, check that nothing is lost, enlarge a photograph, count and time.
 
 python examples/accelerate_rcan.py
 python examples/accelerate_rcan.py --weights RCAN_BIX4.pt --rgb-range 255
@@ -48,7 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """What every network is accelerated with, here and in the other examples."""
     parser.add_argument("--split-at", type=float, default=0.25, help="share of the blocks in the Base-Net")
-    parser.add_argument("--coarse-tail", default="copy", help="of the Base-Net: copy, or light, which is fitted here")
+    parser.add_argument("--coarse-tail", default="copy", help="of the Base-Net: copy, or light")
+    parser.add_argument("--data", type=Path, default=HERE, help="photographs to fit it on, of the kind to be enlarged")
+    parser.add_argument("--seconds", type=float, default=30, help="how long it is fitted")
     parser.add_argument("--share", type=float, default=0.25, help="of the patches, to refine in the picture")
     parser.add_argument("--image", type=Path, default=HERE / "chelsea.png", help="the photograph to enlarge")
     parser.add_argument("--width", type=int, default=120, help="it is first reduced to this width, to be quick")
@@ -65,8 +67,7 @@ def walk_through(model: nn.Module, given: argparse.Namespace) -> None:
     print(mga.inspect(model))  # where it can be cut, and what that would cost
 
     net = mga.accelerate(model, split_at=given.split_at, k=given.share, coarse_tail=given.coarse_tail)
-    if given.coarse_tail == "light":  # it is new: a few pictures are enough for a start
-        mga.fit_coarse_tail(net, [lr])
+    print(mga.fit(net, given.data, seconds=given.seconds))  # how near it is to the original, before and after
 
     with torch.inference_mode():
         expected = model(lr.clone())  # RCAN by others writes into its input

@@ -12,29 +12,21 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from accelerate_rcan import add_options, walk_through
-from spandrel import ImageModelDescriptor, ModelLoader
 
 import mga_wrap as mga
+from mga_wrap.networks import load_network
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Read the command line, load the network and go through it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("file", type=Path, help="the network's file: .pth or .safetensors")
+    parser.add_argument("file", help="the network's file: .pth or .safetensors")
     add_options(parser)
     given = parser.parse_args(arguments)
     try:
-        found = ModelLoader(device="cpu").load_from_file(given.file)
-    except Exception as error:  # whatever a file that is something else makes of the readers
-        sys.exit(f"error: {given.file} is no network that spandrel knows: {error}")
-    if not isinstance(found, ImageModelDescriptor) or found.input_channels != 3 or found.scale < 2:
-        sys.exit(f"error: {given.file} holds {found.architecture.name}, which does not enlarge an RGB image")
-    print(f"{found.architecture.name}, x{found.scale}")
-    try:
-        walk_through(found.model.float(), given)  # weights in float16 become float32
+        walk_through(load_network(given.file), given)
     except mga.MGAError as error:
         sys.exit(f"error: {error}")
 

@@ -3,8 +3,9 @@
 python examples/finetune.py pan --weights PANx4_DF2K.pth --split-at 0.875 --data photographs --val others --out runs/pan
 python examples/finetune.py realesr-animevideov3-x4.safetensors --data photographs --val others --out runs/video
 
-The network is "pan" or "rfdn", or a file that spandrel reads. Killed, it goes on when the same is started again.
-`front.py` then measures what came of it.
+The network is a backbone, a file that spandrel reads, or code of yours: net.py:MyNet --network-args '{"blocks": 16}'.
+It is fitted first, which takes a minute and prints how near it is to the original; then it is trained for longer.
+Killed, it goes on when the same is started again. `front.py` then measures what came of it.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from typing import Any
 from torch import nn
 
 import mga_wrap as mga
-from mga_wrap.backbones.rfdn import RFDN
-from mga_wrap.backbones.weights import load_weights
-from mga_wrap.errors import one_line
+from mga_wrap.cli.options import read_network_args
+from mga_wrap.networks import load_network
 from mga_wrap.train.data import Data
 from mga_wrap.train.stages import changed, stage_set
+from mga_wrap.train.state import STATE
 from mga_wrap.train.validate import Validation
 
 
@@ -42,18 +43,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
         choices=["finetune", "finetune-all", "finetune-perceptual", "finetune-perceptual-all"],
         help="without -all the network's own weights stay as they are",
     )
+    parser.add_argument("--seconds", type=float, default=60, help="of fitting, before the training")
     parser.add_argument("--steps", type=int, help="of the last stage before the mask, which has a tenth")
     parser.add_argument("--batch", type=int, help="crops a step; the mask has half")
     given = parser.parse_args(arguments)
     try:
         net = mga.accelerate(
-            load_network(given),
+            network_of(given),
             split_at=share_or_number(given.split_at),
             p=given.p,
             halo=given.halo,
             coarse_tail=number_or_name(given.coarse_tail),
             mask={"resolution": "patch"},
         )
+        if not (given.out / STATE).is_file():  # killed, it goes on from what was fitted then
+            print(mga.fit(net, given.data, seconds=given.seconds))
         mga.MGATrainer(
             net,
             Data(hr=given.data),
@@ -79,8 +83,9 @@ def stages(given: argparse.Namespace) -> tuple[mga.Stage, ...]:
 
 def add_network(parser: argparse.ArgumentParser) -> None:
     """Which network, and where it is cut."""
-    parser.add_argument("network", help="pan or rfdn (x4, with --weights), or a file that spandrel reads")
-    parser.add_argument("--weights", type=Path, help="a checkpoint for pan or rfdn")
+    parser.add_argument("network", help="a backbone (x4), a file that spandrel reads, or file.py:Factory")
+    parser.add_argument("--network-args", help="of the factory, as JSON")
+    parser.add_argument("--weights", type=Path, help="a checkpoint for the backbone or what the factory makes")
     parser.add_argument("--split-at", default="0.875", help="blocks in the Base-Net: a share with a point, or a number")
 
 
@@ -94,27 +99,11 @@ def number_or_name(text: str) -> Any:  # accelerate says what it expects
     return int(text) if text.isdecimal() else text
 
 
-def load_network(given: argparse.Namespace) -> nn.Module:
+def network_of(given: argparse.Namespace) -> nn.Module:
     """The network that the command line names, trained, in eval mode."""
-    if given.network not in ("pan", "rfdn"):
-        from spandrel import ModelLoader  # knows which network it is by the names in the file
-
-        try:
-            model: nn.Module = ModelLoader(device="cpu").load_from_file(given.network).model.float()
-        except Exception as error:  # whatever a file that is something else makes of the readers
-            raise mga.CheckpointError(
-                f"{given.network} is no network that spandrel knows ({type(error).__name__}: {one_line(error)}); "
-                "expected pan, rfdn, or a file with the weights of one"
-            ) from error
-        return model.eval()
-    if given.weights is None:
+    if given.network in mga.list_backbones() and given.weights is None:
         raise mga.ArgumentError(f"got {given.network} without weights; expected --weights FILE")
-    # The checkpoint of RFDN's authors has four blocks and sees values in 0..255.
-    model = (
-        mga.create_backbone("pan", scale=4) if given.network == "pan" else RFDN(scale=4, num_modules=4, rgb_range=255)
-    )
-    load_weights(model, given.weights)
-    return model.eval()
+    return load_network(given.network, args=read_network_args(given.network_args), weights=given.weights)
 
 
 if __name__ == "__main__":

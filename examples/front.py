@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from finetune import add_network, load_network
+from finetune import add_network, network_of
 from rich.console import Console
 from rich.table import Table
 from torch import nn
@@ -82,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def measure(given: argparse.Namespace) -> Iterator[Point]:
     """A point for each folder, patch side, halo and share."""
-    model = load_network(given)
+    model = network_of(given)
     trained = mga.from_pretrained(given.trained, model=model)
     shares = sorted({0.0, *given.share})
     width, height = (int(side) for side in given.size.split("x"))

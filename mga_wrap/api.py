@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from mga_wrap.fitting.sources import Images
 from mga_wrap.graph.chain import find_chain
 from mga_wrap.graph.trace import UntraceableError
 from mga_wrap.nets.mga import MGANet
+from mga_wrap.origin import Origin, origin_of, unwrapped
 
 
 @torch.inference_mode(False)
@@ -40,8 +42,8 @@ def accelerate(
     What each argument may be is said at `CutConfig`; a new network starts with what matters first.
 
     Args:
-        model: any nn.Module lr -> sr that is built as a head, a chain of body blocks and an upsampling tail. It is
-            never changed; the new network holds copies of its layers.
+        model: any nn.Module lr -> sr that is built as a head, a chain of body blocks and an upsampling tail, or what
+            spandrel's loader returns. It is never changed; the new network holds copies of its layers.
         split_at: how much of the network runs on the whole image. The first thing to choose: `inspect` prices each.
         k: how much is refined; can be changed at every call.
         coarse_tail: "light" where the network's own tail costs much (again: `inspect`); it has to be fitted or trained.
@@ -79,6 +81,7 @@ def accelerate(
 
 def accelerate_as(model: nn.Module, config: CutConfig, *, example: Tensor | None = None) -> MGANet:
     """`accelerate` with its arguments in one, as checkpoints and trainings hold them."""
+    model = unwrapped(model)
     backbone = describe_backbone(model)
     try:  # torch.fx's own tracer first: its graph holds for every size, and can be exported so
         chain = find_chain(model, example=example, sized=False)
@@ -87,8 +90,15 @@ def accelerate_as(model: nn.Module, config: CutConfig, *, example: Tensor | None
         if config.style == "paper":
             raise
         net = build(model, find_chain(model, example=example, sized=True), config, backbone=backbone)
-    net.fitted = False
+    net.fitted, net.origin = False, _origin(model, backbone)
     return net.train(model.training)
+
+
+def _origin(model: nn.Module, backbone: dict[str, Any] | None) -> Origin:
+    origin = origin_of(model)
+    if origin.kind != "module" or backbone is None:
+        return origin
+    return replace(origin, kind="backbone", name=backbone["name"], args={"scale": backbone["scale"]})
 
 
 @torch.inference_mode(False)
@@ -111,6 +121,7 @@ def inspect(model: nn.Module, *, example: Tensor | None = None) -> Anatomy:
         >>> anatomy.scale, len(anatomy.blocks), anatomy.blocks[13].name
         (4, 16, 'SCPA_trunk.13')
     """
+    model = unwrapped(model)
     try:
         chain = find_chain(model, example=example, sized=False)
         for count in range(1, len(chain.blocks)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ from mga_wrap.api import accelerate_as
 from mga_wrap.backbones.registry import create_backbone
 from mga_wrap.checkpoint import CONFIG, WEIGHTS, read_config, read_weights
 from mga_wrap.config import CutConfig
-from mga_wrap.errors import CheckpointError, MGAError
+from mga_wrap.errors import ArgumentError, CheckpointError, MGAError
 from mga_wrap.nets.mga import FORMAT_VERSION, MGANet
+from mga_wrap.origin import Origin, origin_of, unwrapped
 
 FORMAT_1 = ("split_at", "k", "p", "halo", "style", "coarse_tail")
 """What a config.json of format 1 holds of the cut, beside "mask" where it is not the default."""
@@ -34,7 +36,8 @@ def from_pretrained(name_or_dir: str | Path, *, model: nn.Module | None = None) 
     Args:
         name_or_dir: one of `list_pretrained()`, or a folder that `MGANet.save_pretrained` wrote.
         model: the network that was accelerated, if it is not a backbone of this package: its layers are replaced by
-            the saved ones, its code says how they are connected. It is not changed.
+            the saved ones, its code says how they are connected. It is not changed. `mga_wrap.networks.load_network`
+            makes it from a file or from code of your own; nothing that a checkpoint names is ever imported here.
 
     Returns:
         The network in eval mode, float32 on the CPU unless `model` is elsewhere.
@@ -54,15 +57,17 @@ def from_pretrained(name_or_dir: str | Path, *, model: nn.Module | None = None) 
     config = read_config(path)
     _check_format(config, path)
     if model is None and config.get("backbone") is None:
-        raise CheckpointError(
-            f"{folder} was made from a network that is not a backbone of mga_wrap; build that network and give "
-            "it: from_pretrained(folder, model=...)"
-        )
+        raise CheckpointError(_needs_original(folder, _recorded(config, path)))
+    recorded = _recorded(config, path)
+    if model is not None:
+        model = unwrapped(model)
+        _check_same(recorded, model, folder)
     try:
         cut = CutConfig.from_json(_cut_of_format_1(config) if config["format_version"] == 1 else config.get("cut"))
         net = accelerate_as(create_backbone(**config["backbone"]) if model is None else model, cut).eval()
     except (MGAError, TypeError) as error:  # TypeError: a value of another kind than save_pretrained writes
-        raise CheckpointError(f"{path} builds no network: {error}") from error
+        made_from = "" if model is None or recorded is None else f" (it was made from {recorded})"
+        raise CheckpointError(f"{path} builds no network: {error}{made_from}") from error
     if config.get("scale", net.scale) != net.scale:
         raise CheckpointError(
             f"{path} says scale {config.get('scale')!r}, its network enlarges by {net.scale}; expected the same: "
@@ -70,7 +75,36 @@ def from_pretrained(name_or_dir: str | Path, *, model: nn.Module | None = None) 
         )
     _load(net, read_weights(folder / WEIGHTS), path=folder / WEIGHTS)
     net.fitted = config.get("fitted", True) is not False
+    net.origin = recorded if recorded is not None or model is None else replace(origin_of(model), fingerprint=None)
     return net
+
+
+def _recorded(config: dict[str, Any], path: Path) -> Origin | None:
+    """Where the original came from; checkpoints of earlier versions do not say."""
+    try:
+        return None if config.get("original") is None else Origin.from_json(config["original"])
+    except ArgumentError as error:
+        raise CheckpointError(f"{path} builds no network: {error}") from error
+
+
+def _needs_original(folder: Path, origin: Origin | None) -> str:
+    if origin is None or origin.kind in ("module", "backbone"):
+        what = "a network" if origin is None else str(origin)
+        return (
+            f"{folder} was made from {what}, which is not a backbone of mga_wrap; build that network and give it: "
+            "from_pretrained(folder, model=...), or on the command line --original with its file or its code"
+        )
+    return (
+        f"{folder} was made from {origin}; give that: from_pretrained(folder, model=load_network(...)), or on the "
+        "command line --original"
+    )
+
+
+def _check_same(recorded: Origin | None, model: nn.Module, folder: Path) -> None:
+    given = origin_of(model)
+    if recorded is not None and not recorded.accepts(given):
+        other = f", other weights than {recorded}" if str(given) == str(recorded) else f"; expected {recorded}"
+        raise CheckpointError(f"got {given} for {folder}{other}, from which it was made")
 
 
 def _check_format(config: dict[str, Any], path: Path) -> None:

@@ -15,12 +15,16 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
+from spandrel.architectures.Compact.__arch.SRVGG import SRVGGNetCompact
 from typer.main import get_command
 from typer.testing import CliRunner
 
 import mga_wrap as mga
 from mga_wrap.cli import app
 from mga_wrap.config import CutConfig
+from mga_wrap.networks import load_network
 from mga_wrap.train.losses import IMAGES, LOSSES, MEASURES
 from mga_wrap.train.stages import STAGE_SETS
 from mga_wrap.train.yaml_config import Config, Network, Stages
@@ -37,17 +41,31 @@ SHIPPED = re.compile(r"fsrcnn-m-x|mga\.upscale\(|list_pretrained\(|mga-wrap (?:u
 """Code that needs the weights in the package."""
 MACHINE_PATH = re.compile(r"(?<![\w.~$}])/(?:home|root|work|tmp|mnt|Users|private)/\w|\b[A-Z]:\\\\?\w")
 
+MYNET = """
+from torch import nn
+
+class MyNet(nn.Sequential):
+    def __init__(self, blocks):
+        body = [nn.Sequential(nn.Conv2d(8, 8, 3, padding=1), nn.ReLU()) for _ in range(blocks)]
+        head, tail = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 12, 3, padding=1)
+        super().__init__(head, nn.Sequential(*body), tail, nn.PixelShuffle(2))
+"""
+
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
 
 @pytest.fixture
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with one photograph, and a folder `photos` with the same, to work in."""
+    """A folder to work in: a photograph, a folder `photos` with the same, and two networks of somebody's own."""
     photograph = min((ROOT / "examples").glob("*.png"))
     (tmp_path / "photos").mkdir()
     for copy in ("photo.png", "photos/photo.png"):
         shutil.copy(photograph, tmp_path / copy)
     monkeypatch.chdir(tmp_path)
+    Path("mynet.py").write_text(MYNET)
+    torch.manual_seed(0)
+    torch.save(load_network("mynet.py:MyNet", args={"blocks": 16}).state_dict(), "mynet.pth")
+    save_file(SRVGGNetCompact(num_feat=8, num_conv=4, upscale=2).state_dict(), "net.safetensors")
     return tmp_path
 
 
@@ -132,6 +150,8 @@ def test_command_lines_run_and_print_what_the_page_says(page: Path, desk: Path) 
         if needs_weights(line):
             skipped += 1
             continue
+        if arguments[0] == "fit":
+            arguments += ["--seconds", "1"]  # the page's minute is too long for a test
         result = CliRunner().invoke(app, arguments)
         assert result.exit_code == 0, f"{line}: {result.output}"
         if shown.strip():

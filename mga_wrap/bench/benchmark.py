@@ -17,6 +17,7 @@ from mga_wrap.bench.timing import Call, Clock, Timing, Track, time_in_turn
 from mga_wrap.infer.engine import DType, evaluating, own_dtype
 from mga_wrap.infer.networks import device_of
 from mga_wrap.nets.mga import MGANet
+from mga_wrap.origin import unwrapped
 
 SHARES = (0.1, 0.25, 0.5)
 
@@ -75,6 +76,7 @@ def bench(
 
         ```
     """
+    original = unwrapped(original)
     check_networks(net, original)
     check_numbers(size, shares, threads, repeats)
     check_clock(net, clock, threads)

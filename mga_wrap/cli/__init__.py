@@ -11,10 +11,10 @@ sense.
 import io
 import sys
 
-from mga_wrap.cli import bench, evaluate, inspect, mask_accuracy, sheet, tables, train, upscale
+from mga_wrap.cli import bench, evaluate, fit, inspect, mask_accuracy, sheet, tables, train, upscale
 from mga_wrap.cli.app import app
 
-__all__ = ["app", "bench", "evaluate", "inspect", "main", "mask_accuracy", "sheet", "tables", "train", "upscale"]
+__all__ = ["app", "bench", "evaluate", "fit", "inspect", "main", "mask_accuracy", "sheet", "tables", "train", "upscale"]
 
 
 def main() -> None:

@@ -8,29 +8,41 @@ from typing import Annotated, Any
 import typer
 
 from mga_wrap.cli.app import command
-from mga_wrap.cli.options import DTYPE_HELP, Device, check_model, check_outputs, check_there, read_size
-from mga_wrap.config import HELP, CutConfig
+from mga_wrap.cli.options import (
+    DTYPE_HELP,
+    CoarseTailName,
+    Device,
+    HaloName,
+    Network,
+    NetworkArgs,
+    Original,
+    PatchSide,
+    Scale,
+    SplitAt,
+    Weights,
+    check_network,
+    check_outputs,
+    read_network_args,
+    read_size,
+)
+from mga_wrap.config import CutConfig
 from mga_wrap.errors import ArgumentError
 
 MOST_THREADS = 1024
 """torch asks the system for any number, and ends the process where the system has not so many."""
-_DEFAULT = CutConfig()
 
 
 @command("bench")
 def bench(
-    model: Annotated[
-        str | None, typer.Option(help="A pretrained network or the folder of a saved one; or give --backbone.")
-    ] = None,
-    backbone: Annotated[str | None, typer.Option(help="A backbone, to be cut as the next options say.")] = None,
-    scale: Annotated[int | None, typer.Option(help="Of the backbone: 2, 3 or 4.", show_default="4")] = None,
-    split_at: Annotated[str | None, typer.Option(help=HELP["split_at"], show_default=str(_DEFAULT.split_at))] = None,
-    coarse_tail: Annotated[
-        str | None, typer.Option(help=HELP["coarse_tail"], show_default=str(_DEFAULT.coarse_tail))
-    ] = None,
-    p: Annotated[str | None, typer.Option(help=HELP["p"], show_default=str(_DEFAULT.p))] = None,
-    halo: Annotated[str | None, typer.Option(help=HELP["halo"], show_default="2")] = None,
-    checkpoint: Annotated[Path | None, typer.Option(help="Weights of the backbone: .pth or .safetensors.")] = None,
+    network: Network,
+    network_args: NetworkArgs = None,
+    weights: Weights = None,
+    original: Original = None,
+    scale: Scale = None,
+    split_at: SplitAt = None,
+    coarse_tail: CoarseTailName = None,
+    p: PatchSide = None,
+    halo: HaloName = None,
     size: Annotated[str, typer.Option(help="Of the image to enlarge, WIDTHxHEIGHT in pixels.")] = "640x360",
     share: Annotated[
         list[float] | None,
@@ -54,17 +66,9 @@ def bench(
     markdown: Annotated[Path | None, typer.Option(help="The same as Markdown.")] = None,
 ) -> dict[str, Any]:
     """Time the accelerated network against the original: as it runs, and in the best memory format and dtype."""
-    if (model is None) == (backbone is None):
-        raise ArgumentError("got neither or both of --model and --backbone; expected one of them")
-    cut = {"split_at": split_at, "coarse_tail": coarse_tail, "p": p, "halo": halo}
-    of_a_backbone = {**cut, "checkpoint": checkpoint, "scale": scale}
-    given = [f"--{name.replace('_', '-')}" for name, value in of_a_backbone.items() if value is not None]
-    if model is not None and given:
-        raise ArgumentError(f"got {', '.join(given)} with --model, which is cut already; leave out, or give --backbone")
     if threads is not None and not 1 <= threads <= MOST_THREADS:
         raise ArgumentError(f"got threads={str(threads)[:20]}; expected a whole number from 1 to {MOST_THREADS}")
-    check_there(checkpoint)
-    check_model(model)
+    check_network(network, original, weights=weights)
     check_outputs(csv, json, markdown)
-    config = CutConfig.from_text(**cut)
-    return {"size": read_size(size), **{name: getattr(config, name) for name in cut}}
+    CutConfig.from_text(split_at=split_at, coarse_tail=coarse_tail, p=p, halo=halo)  # wrong ones are told at once
+    return {"network_args": read_network_args(network_args), "size": read_size(size)}

@@ -19,10 +19,14 @@ from mga_wrap.cli.options import (
     LowRes,
     Markdown,
     ModelName,
-    check_model,
+    NetworkArgs,
+    Original,
+    Weights,
+    check_network,
     check_outputs,
     check_there,
     read_k,
+    read_network_args,
 )
 
 
@@ -31,6 +35,9 @@ def evaluate(
     data: Data,
     scale: DataScale,
     model: ModelName = None,
+    network_args: NetworkArgs = None,
+    weights: Weights = None,
+    original: Original = None,
     k: Annotated[list[str] | None, typer.Option(help=K_HELP + " Also: original. May be given several times.")] = None,
     p: Annotated[
         list[int] | None,
@@ -53,6 +60,9 @@ def evaluate(
 ) -> dict[str, Any]:
     """Measure PSNR, SSIM, MACs and seconds: HR is reduced by exact bicubic interpolation and enlarged again."""
     check_there(data, lr)
-    check_model(model)
+    check_network(model, original, weights=weights)
     check_outputs(csv, json, markdown, *(plot or ()))
-    return {"k": [read_k(text, words=("original",)) for text in k or ()]}
+    return {
+        "network_args": read_network_args(network_args),
+        "k": [read_k(text, words=("original",)) for text in k or ()],
+    }

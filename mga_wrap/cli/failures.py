@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import typer
 
-from mga_wrap.errors import ArgumentError, MGAError
+from mga_wrap.errors import ArgumentError, MGAError, UnfittedWarning
 
 _LONGEST = 1000
 """Characters of an error that are shown: an option may have been given any number of them."""
@@ -23,12 +25,31 @@ def exit_on_error() -> Iterator[None]:
     system, and too little memory. Whatever else is raised is a mistake of this package and keeps its traceback.
     """
     try:
-        yield
+        with _warnings_in_a_line():
+            yield
     except BrokenPipeError:  # whoever reads the output has seen enough; typer ends quietly
         raise
     except (MGAError, OSError, MemoryError) as error:
         say_error(error)
         raise typer.Exit(2 if isinstance(error, ArgumentError) else 1) from error
+
+
+@contextmanager
+def _warnings_in_a_line() -> Iterator[None]:
+    """That a network was never fitted is a note; any other warning is shown as Python shows it."""
+    with warnings.catch_warnings():
+        usual = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
+            if issubclass(category, UnfittedWarning):
+                print("note:", " ".join(str(message).split()), file=sys.stderr)
+            else:
+                usual(message, category, *rest, **more)
+
+        warnings.showwarning = show
+        warnings.simplefilter("always", UnfittedWarning)
+        warnings.filterwarnings("ignore", message=".*TorchScript archive")  # it is told again in an error
+        yield
 
 
 def say_error(error: BaseException, *, about: Path | None = None) -> None:

@@ -7,17 +7,29 @@ from typing import Annotated, Any
 import typer
 
 from mga_wrap.cli.app import command
-from mga_wrap.cli.options import Scale, check_model, read_size
+from mga_wrap.cli.options import (
+    Network,
+    NetworkArgs,
+    Original,
+    Scale,
+    Weights,
+    check_network,
+    read_network_args,
+    read_size,
+)
 
 
 @command("inspect")
 def inspect(
-    name: Annotated[str, typer.Argument(metavar="NAME|PATH", help="A backbone, a pretrained network or its folder.")],
+    network: Network,
+    network_args: NetworkArgs = None,
+    weights: Weights = None,
+    original: Original = None,
     scale: Scale = None,
     size: Annotated[
         str, typer.Option(help="Of the lr image that a saved network is counted for, WIDTHxHEIGHT in pixels.")
     ] = "320x180",
 ) -> dict[str, Any]:
     """Show where a network can be cut, or the parts of one that has been."""
-    check_model(name)
-    return {"size": read_size(size)}
+    check_network(network, original, weights=weights)
+    return {"network_args": read_network_args(network_args), "size": read_size(size)}

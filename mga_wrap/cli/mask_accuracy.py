@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -18,9 +18,13 @@ from mga_wrap.cli.options import (
     LowRes,
     Markdown,
     ModelName,
-    check_model,
+    NetworkArgs,
+    Original,
+    Weights,
+    check_network,
     check_outputs,
     check_there,
+    read_network_args,
 )
 from mga_wrap.errors import ArgumentError
 
@@ -30,6 +34,9 @@ def mask_accuracy(
     data: Data,
     scale: DataScale,
     model: ModelName = None,
+    network_args: NetworkArgs = None,
+    weights: Weights = None,
+    original: Original = None,
     k: Annotated[
         list[int] | None, typer.Option(help="Patches that are chosen; several.", show_default="200, 400 ... 1400")
     ] = None,
@@ -40,10 +47,11 @@ def mask_accuracy(
     json: Json = None,
     markdown: Markdown = None,
     device: Device = "auto",
-) -> None:
+) -> dict[str, Any]:
     """Compare the predicted error mask with the true one: how many of the top k patches are the same (Table 1)."""
     check_there(data, lr, paper)
-    check_model(model)
+    check_network(model, original, weights=weights)
     check_outputs(csv, json, markdown)
     if k and min(k) < 1:
         raise ArgumentError(f"got k={min(k)}; expected a number of patches, 1 or more")
+    return {"network_args": read_network_args(network_args)}

@@ -2,25 +2,42 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from mga_wrap.config import HELP, Amount, parse_k
+from mga_wrap.config import HELP, Amount, CutConfig, parse_k
 from mga_wrap.errors import ArgumentError, CheckpointError, ImageError
 
+_DEFAULT = CutConfig()
 K_HELP = f"{HELP['k']} Default: the network's own."
 K = Annotated[str | None, typer.Option("--k", help=K_HELP)]
 Scale = Annotated[int | None, typer.Option(help="How many times a side grows: 2, 3 or 4.", show_default="4")]
+NETWORK_HELP = (
+    "The network: a name, the folder of a saved one, a file of weights (.pth, .safetensors), or code of your own "
+    "(package.module:Factory, file.py:Factory), which is run."
+)
 ModelName = Annotated[
     str | None,
-    typer.Option(
-        "--model", help="A pretrained network or the folder of a saved one.", show_default="the best in the package"
-    ),
+    typer.Option("--model", metavar="NETWORK", help=NETWORK_HELP, show_default="the best in the package"),
 ]
+Network = Annotated[str, typer.Argument(metavar="NETWORK", help=NETWORK_HELP)]
+NetworkArgs = Annotated[
+    str | None, typer.Option(metavar="JSON", help="""Keyword arguments of the code, such as '{"blocks": 16}'.""")
+]
+Weights = Annotated[Path | None, typer.Option(help="Weights of the backbone or the code: .pth or .safetensors.")]
+Original = Annotated[
+    str | None,
+    typer.Option(metavar="NETWORK", help="What a saved network was made of, where that is no backbone of the package."),
+]
+SplitAt = Annotated[str | None, typer.Option(help=HELP["split_at"], show_default=str(_DEFAULT.split_at))]
+CoarseTailName = Annotated[str | None, typer.Option(help=HELP["coarse_tail"], show_default=str(_DEFAULT.coarse_tail))]
+PatchSide = Annotated[str | None, typer.Option(help=HELP["p"], show_default=str(_DEFAULT.p))]
+HaloName = Annotated[str | None, typer.Option(help=HELP["halo"], show_default="2")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps ...")]
 DTYPE_HELP = "float32, bfloat16 (faster where the processor has it, a little less exact), float16 (GPUs)."
 
@@ -89,14 +106,48 @@ def check_outputs(*paths: Path | None) -> None:
             raise ArgumentError(f"got the folder {path} for an output; expected the name of a file")
 
 
-def check_model(model: str | None) -> None:
-    """See that a network is there that is named by a path; which names there are is not known here.
+def read_network_args(text: str | None) -> dict[str, Any]:
+    """What a --network-args means: a JSON object.
 
     Raises:
-        CheckpointError: it is not.
+        ArgumentError: text is something else.
     """
-    if model is not None and Path(model).name != model and not os.path.isdir(model):
-        raise CheckpointError(f"{model} is no folder; expected one that save_pretrained wrote, or a network's name")
+    if text is None:
+        return {}
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ArgumentError(f"got --network-args {text[:60]!r}, no JSON: {error}; {_AS_JSON}") from error
+    if not isinstance(found, dict):
+        raise ArgumentError(f"got --network-args {text[:60]!r}, which names no values; {_AS_JSON}")
+    return found
+
+
+_AS_JSON = """expected a JSON object, such as '{"blocks": 16}'"""
+
+
+def check_network(*networks: str | None, weights: Path | None = None) -> None:
+    """See that networks are there that are named by a path; which names there are is not known here.
+
+    Raises:
+        CheckpointError: a file or folder is not.
+        ArgumentError: code in a file that is not.
+    """
+    for network in networks:
+        if network is None or os.path.exists(network):
+            continue
+        code = re.fullmatch(r"(.+\.py):[\w.]+", network)
+        if code is not None:
+            if not os.path.exists(code[1]):
+                raise ArgumentError(f"got {code[1]}; there is no such file: expected file.py:Factory")
+        elif Path(network).suffix in (".pth", ".pt", ".ckpt", ".safetensors"):
+            raise CheckpointError(f"{network} cannot be read: there is no such file; check the path")
+        elif Path(network).name != network:
+            raise CheckpointError(
+                f"{network} is no folder; expected one that save_pretrained wrote, a network's name, a file or code"
+            )
+    if weights is not None and not _is_there(weights):
+        raise CheckpointError(f"{weights} cannot be read: there is no such file; check the path")
 
 
 def _is_there(path: Path) -> bool:

@@ -16,9 +16,13 @@ from mga_wrap.cli.options import (
     K,
     LowRes,
     ModelName,
-    check_model,
+    NetworkArgs,
+    Original,
+    Weights,
+    check_network,
     check_there,
     read_k,
+    read_network_args,
 )
 
 
@@ -30,6 +34,9 @@ def sheet(
         Path, typer.Option("--out", "-o", help="A page (.html, pictures inside), or a folder for <name>_sheet.png.")
     ],
     model: ModelName = None,
+    network_args: NetworkArgs = None,
+    weights: Weights = None,
+    original: Original = None,
     k: K = None,
     lr: LowRes = None,
     crop: Crop = None,
@@ -37,5 +44,5 @@ def sheet(
 ) -> dict[str, Any]:
     """Draw a figure for each picture: the mask, the refined patches, and crops with PSNR and SSIM."""
     check_there(data, lr)
-    check_model(model)
-    return {"k": read_k(k)}
+    check_network(model, original, weights=weights)
+    return {"network_args": read_network_args(network_args), "k": read_k(k)}

@@ -8,7 +8,20 @@ from typing import Annotated, Any
 import typer
 
 from mga_wrap.cli.app import command
-from mga_wrap.cli.options import DTYPE_HELP, Device, K, ModelName, Scale, check_any_there, check_model, read_k
+from mga_wrap.cli.options import (
+    DTYPE_HELP,
+    Device,
+    K,
+    ModelName,
+    NetworkArgs,
+    Original,
+    Scale,
+    Weights,
+    check_any_there,
+    check_network,
+    read_k,
+    read_network_args,
+)
 
 
 @command("upscale")
@@ -20,6 +33,9 @@ def upscale(
     ],
     scale: Scale = None,
     model: ModelName = None,
+    network_args: NetworkArgs = None,
+    weights: Weights = None,
+    original: Original = None,
     k: K = None,
     mask: Annotated[
         bool, typer.Option("--mask", help="Also write the predicted error, laid over the picture.")
@@ -28,7 +44,7 @@ def upscale(
     dtype: Annotated[str | None, typer.Option(help=DTYPE_HELP, show_default="float32")] = None,
 ) -> dict[str, Any]:
     """Enlarge pictures: grey stays grey, transparency stays, 16-bit grey stays 16-bit."""
-    check_model(model)
+    check_network(model, original, weights=weights)
     amount = read_k(k)
     check_any_there(inputs)
-    return {"k": amount}
+    return {"network_args": read_network_args(network_args), "k": amount}

@@ -13,6 +13,7 @@ from torch import nn
 
 from mga_wrap.errors import ArgumentError, one_line
 from mga_wrap.hub import from_pretrained
+from mga_wrap.origin import unwrapped
 
 Model = nn.Module | str | os.PathLike[str]
 """A network lr -> sr, the name of a pretrained one, or the folder of a saved one."""
@@ -39,6 +40,7 @@ def network_for(
     """
     if scale is not None and (isinstance(scale, bool) or not isinstance(scale, int) or scale < 1):
         raise ArgumentError(f"got scale={scale!r}; expected a whole number such as 2, 3 or 4")
+    model = unwrapped(model)
     if isinstance(model, nn.Module):
         net = _placed(model, device)
     elif model is None or isinstance(model, str | os.PathLike):
@@ -73,10 +75,13 @@ def embedded(scale: int | None) -> str:
 def _pretrained(name: str, device: torch.device, stamp: tuple[str, int] | None) -> nn.Module:
     """Load once for each name and device; a folder that is written anew has another stamp and is loaded anew."""
     del stamp
-    net = from_pretrained(name).eval().requires_grad_(False)
-    if device.type == "mps":
-        return net.to(device)
-    return net.to(device).to(memory_format=torch.channels_last)
+    return settled(from_pretrained(name), device)
+
+
+def settled(net: nn.Module, device: torch.device) -> nn.Module:
+    """The network itself, moved to where it will only run."""
+    net = net.eval().requires_grad_(False).to(device)
+    return net if device.type == "mps" else net.to(memory_format=torch.channels_last)
 
 
 def _stamp(name: str) -> tuple[str, int] | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from mga_wrap.errors import ImageError, one_line
 from mga_wrap.files import whole_file
@@ -60,7 +61,7 @@ class Partial:
             self.path.unlink(missing_ok=True)
 
 
-def identity_of(net: MGANet, **arguments: object) -> str:
+def identity_of(net: nn.Module, **arguments: object) -> str:
     """A hash of the weights and of everything that decides what comes out, this package's version too."""
     from mga_wrap.version import __version__
 
@@ -69,7 +70,8 @@ def identity_of(net: MGANet, **arguments: object) -> str:
         values = tensor.detach().cpu().contiguous()
         digest.update(f"{name} {values.dtype} {tuple(values.shape)}".encode())
         digest.update(values.flatten().view(torch.uint8).numpy().tobytes())
-    digest.update(repr((__version__, net.geometry, net.config, net.backbone, sorted(arguments.items()))).encode())
+    cut = (net.geometry, net.config, net.backbone) if isinstance(net, MGANet) else repr(net)
+    digest.update(repr((__version__, cut, sorted(arguments.items()))).encode())
     return digest.hexdigest()
 
 

@@ -20,6 +20,7 @@ from mga_wrap.nets.layouts import Crossing
 from mga_wrap.nets.mask import MaskPredictor
 from mga_wrap.nets.patches import Border, grid_size, paste, patch_count, windows_of
 from mga_wrap.nets.score import ScorePredictor
+from mga_wrap.origin import Origin
 
 FORMAT_VERSION = 2
 """Of the checkpoints that are written."""
@@ -87,6 +88,7 @@ class MGANet(nn.Module):
         config: what was asked for, with the block, p and halo that it came to.
         geometry: what the cut found out.
         backbone: the arguments of `create_backbone` that build the original, if it is one of ours.
+        origin: where the original came from.
         fitted: whether the coarse tail and the score have learned; if not, the network says so when it is used.
 
     Example:
@@ -107,6 +109,7 @@ class MGANet(nn.Module):
         config: CutConfig,
         geometry: Geometry,
         backbone: dict[str, Any] | None = None,
+        origin: Origin | None = None,
         fitted: bool = True,
     ) -> None:
         super().__init__()
@@ -116,6 +119,7 @@ class MGANet(nn.Module):
         self.config = config
         self.geometry = geometry
         self.backbone = backbone
+        self.origin = origin
         self.fitted = fitted
         self.said_unfitted = False
 
@@ -271,6 +275,7 @@ class MGANet(nn.Module):
             config=config or self.config,
             geometry=geometry or self.geometry,
             backbone=self.backbone,
+            origin=self.origin,
             fitted=self.fitted,
         )
         other.training = self.training
@@ -305,6 +310,7 @@ class MGANet(nn.Module):
             "format_version": FORMAT_VERSION,
             "scale": self.scale,
             "backbone": self.backbone,
+            "original": None if self.origin is None else self.origin.as_json(),
             "fitted": self.fitted,
             "cut": self.config.as_json(),
         }
@@ -330,7 +336,8 @@ class MGANet(nn.Module):
         if lr.ndim != 4 or 0 in lr.shape or lr.shape[1] != channels:
             raise ArgumentError(f"got lr of shape {tuple(lr.shape)}; expected a non-empty (B, {channels}, H, W)")
         k = self.k if k is None else check_k(k)
-        if not (self.fitted or self.said_unfitted or self.training or k == "dense" or torch.compiler.is_compiling()):
+        shown = not (self.training or k == "dense" or lr.is_meta or torch.compiler.is_compiling())
+        if shown and not (self.fitted or self.said_unfitted):
             self._say_unfitted()
         return k
 

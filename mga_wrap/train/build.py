@@ -9,13 +9,13 @@ from torch import nn
 
 from mga_wrap.api import accelerate_as
 from mga_wrap.backbones.fsrcnn import start_as_nearest
-from mga_wrap.backbones.registry import create_backbone
-from mga_wrap.backbones.weights import load_weights
+from mga_wrap.backbones.registry import list_backbones
 from mga_wrap.config import CutConfig
-from mga_wrap.errors import ArgumentError
+from mga_wrap.errors import ArgumentError, nearest
 from mga_wrap.hub import from_pretrained
 from mga_wrap.nets.mga import MGANet
-from mga_wrap.train.yaml_config import Config
+from mga_wrap.networks import load_network
+from mga_wrap.train.yaml_config import Config, Network
 
 if TYPE_CHECKING:
     from mga_wrap.train.trainer import MGATrainer
@@ -50,27 +50,41 @@ def build_trainer(config: Config) -> MGATrainer:
 def build_network(config: Config) -> MGANet:
     """The accelerated network that learns; untrained layers start from the configuration's seed."""
     wanted, cut = config.network, config.accelerate
-    if (wanted.backbone is None) == (wanted.pretrained is None):
-        raise ArgumentError("network: expected either a backbone or a pretrained network")
-    if wanted.start is not None and (wanted.pretrained or wanted.weights) is not None:
-        raise ArgumentError("network: got 'start' beside other weights; expected one of start, weights, pretrained")
-    if wanted.pretrained is not None:
-        if cut != CutConfig():
-            raise ArgumentError("accelerate: a pretrained network is cut already; leave this section out")
-        return from_pretrained(wanted.pretrained)
-    if wanted.scale is None:
-        raise ArgumentError("network lacks 'scale'; expected 2, 3 or 4")
+    _check(wanted)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(config.seed)
-        backbone = create_backbone(str(wanted.backbone), scale=wanted.scale).eval()
-    if wanted.weights is not None:
-        load_weights(backbone, wanted.weights)
-    net = accelerate_as(backbone, cut)
+        model = load_network(
+            str(wanted.spec or wanted.backbone or wanted.pretrained),
+            scale=wanted.scale,
+            args=wanted.args,
+            weights=wanted.weights,
+            original=wanted.original,
+        )
+    if isinstance(model, MGANet):
+        if cut != CutConfig():
+            raise ArgumentError("accelerate: a pretrained network is cut already; leave this section out")
+        return model
+    net = accelerate_as(model, cut)
     if cut.style == "paper" and wanted.weights is None:
         start_patches_as_nearest(net)
     if wanted.start is not None:
         start_from(net, from_pretrained(wanted.start))
     return net
+
+
+def _check(wanted: Network) -> None:
+    """What goes with what; `load_network` says what goes with a spec."""
+    named = [name for name in ("spec", "backbone", "pretrained") if getattr(wanted, name) is not None]
+    if len(named) != 1:
+        raise ArgumentError(
+            f"network: got {' and '.join(named) or 'none of them'}; expected one of spec, backbone, pretrained"
+        )
+    if wanted.start is not None and (wanted.pretrained or wanted.weights) is not None:
+        raise ArgumentError("network: got 'start' beside other weights; expected one of start, weights, pretrained")
+    if wanted.scale is None and (wanted.backbone or wanted.spec) in list_backbones():
+        raise ArgumentError("network lacks 'scale'; expected 2, 3 or 4")
+    if wanted.backbone is not None and wanted.backbone not in list_backbones():
+        raise ArgumentError(f"network.backbone: got {nearest(wanted.backbone, list_backbones())}; see network.spec")
 
 
 def start_from(net: MGANet, other: MGANet) -> None:

@@ -21,14 +21,22 @@ from mga_wrap.train.validate import Validation
 
 @dataclass(frozen=True)
 class Network:
-    """Where the network comes from: a backbone or a pretrained network, one of the two."""
+    """Where the network comes from: a spec, a backbone or a pretrained network, one of the three."""
 
+    spec: str | None = None
+    """As `mga_wrap.networks.load_network` takes it: a name, a folder, a file, or code of your own, which is run:
+    package.module:Factory or file.py:Factory."""
+    args: dict[str, Any] | None = None
+    """Keyword arguments of the code."""
+    original: str | None = None
+    """Of a folder that was made from no backbone: the network that was accelerated, a spec itself; args and weights are
+    then its own."""
     backbone: str | None = None
     """One of `mga_wrap.list_backbones()`."""
     scale: int | None = None
-    """Of the backbone."""
+    """Of a backbone; any other network has to be of this scale."""
     weights: Path | None = None
-    """A state dict for the backbone (.safetensors, or .pth read with weights_only); None: untrained."""
+    """A state dict for the backbone or the code (.safetensors, or .pth read with weights_only); None: untrained."""
     start: str | None = None
     """A name or folder for `from_pretrained`, cut in the same way, perhaps of another scale: the untrained backbone
     starts from those of its parameters that have the same name and shape."""

@@ -20,7 +20,7 @@ def test_a_backbone_is_cut_timed_and_written(tmp_path: Path) -> None:
     torch.save(create_backbone("fsrcnn", scale=3).state_dict(), tmp_path / "w.pth")
     cut = ("--split-at", "body.1", "--coarse-tail", "2", "--p", 8, "--halo", "1")
     files = [f"--{kind}={tmp_path / 'new' / f'a.{kind}'}" for kind in ("csv", "json", "markdown")]
-    words = ("--backbone", "fsrcnn", "--scale", 3, "--checkpoint", tmp_path / "w.pth", "--share", 0.3, "--share", 1)
+    words = ("fsrcnn", "--scale", 3, "--weights", tmp_path / "w.pth", "--share", 0.3, "--share", 1)
     result = run("bench", *words, *cut, *QUICK, *files)
     assert result.exit_code == 0, result.stderr
     assert "share 0.3: " in result.stdout
@@ -33,7 +33,7 @@ def test_a_backbone_is_cut_timed_and_written(tmp_path: Path) -> None:
 
 
 def test_a_saved_network_is_timed_against_its_backbone() -> None:
-    result = run("bench", "--model", "fsrcnn-m-x2", "--share", 0.5, *QUICK)
+    result = run("bench", "fsrcnn-m-x2", "--share", 0.5, *QUICK)
     assert result.exit_code == 0, result.stderr
     assert "accelerated" in result.stdout
 
@@ -50,7 +50,6 @@ def test_options_reach_the_cut(monkeypatch: pytest.MonkeyPatch) -> None:
         tail = "2" if split == "2" else "light"
         run(
             "bench",
-            "--backbone",
             "fsrcnn",
             "--split-at",
             split,
@@ -71,32 +70,30 @@ def test_options_reach_the_cut(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "text"),
     [
-        ([], 2, "got neither or both of --model and --backbone"),
-        (["--model", "fsrcnn-m-x4", "--backbone", "pan"], 2, "got neither or both of --model and --backbone"),
-        (["--model", "fsrcnn-m-x4", "--split-at", "2", "--scale", "4"], 2, "got --split-at, --scale with --model, whi"),
-        (["--model", "nothing"], 1, "got 'nothing'; expected a folder or one of"),
-        (["--backbone", "pam"], 2, "did you mean 'pan'?"),
-        (["--backbone", "fsrcnn", "--scale", "5"], 2, "got scale=5"),
-        (["--backbone", "fsrcnn", "--split-at", "body.9"], 1, "got split_at='body.9'; expected one of the blocks"),
-        (["--backbone", "fsrcnn", "--split-at", "1.5"], 2, "got the share split_at=1.5"),
-        (["--backbone", "fsrcnn", "--coarse-tail", "none"], 2, "got coarse_tail='none'"),
-        (["--backbone", "fsrcnn", "--halo", "some"], 2, "got halo='some'; expected a whole number of pixels"),
-        (["--backbone", "fsrcnn", "--p", "0"], 2, "got p=0"),
-        (["--backbone", "fsrcnn", "--checkpoint", "none.pth"], 1, "cannot read none.pth: there is no such file"),
+        (["fsrcnn-m-x4", "--split-at", "2", "--p", "4"], 2, "got --split-at, --p with fsrcnn-m-x4, which is cut alr"),
+        (["nothing"], 2, "got 'nothing'; expected one of"),
+        (["pam"], 2, "did you mean 'pan'?"),
+        (["fsrcnn", "--scale", "5"], 2, "got scale=5"),
+        (["fsrcnn", "--split-at", "body.9"], 1, "got split_at='body.9'; expected one of the blocks"),
+        (["fsrcnn", "--split-at", "1.5"], 2, "got the share split_at=1.5"),
+        (["fsrcnn", "--coarse-tail", "none"], 2, "got coarse_tail='none'"),
+        (["fsrcnn", "--halo", "some"], 2, "got halo='some'; expected a whole number of pixels"),
+        (["fsrcnn", "--p", "0"], 2, "got p=0"),
+        (["fsrcnn", "--weights", "none.pth"], 1, "none.pth cannot be read: there is no such file"),
         (
-            ["--backbone", "fsrcnn", "--size", "40"],
+            ["fsrcnn", "--size", "40"],
             2,
             "got --size 40; expected WIDTHxHEIGHT, 1 to 999999",
         ),
-        (["--backbone", "fsrcnn", "--size", "0x4"], 2, "got --size 0x4; expected WIDTHxHEIGHT, 1 to 999999"),
-        (["--backbone", "fsrcnn", "--share", "0"], 2, "expected one or more numbers in (0, 1]"),
-        (["--backbone", "fsrcnn", "--share", "2"], 2, "expected one or more numbers in (0, 1]"),
-        (["--backbone", "fsrcnn", "--dtype", "half"], 2, "got dtype='half'; expected one of float32"),
-        (["--backbone", "fsrcnn", "--threads", "0"], 2, "got threads=0"),
-        (["--backbone", "fsrcnn", "--threads", "100000"], 2, "got threads=100000; expected a whole number from 1 to"),
-        (["--backbone", "fsrcnn", "--csv", "."], 2, "got the folder . for an output; expected the name of a file"),
-        (["--backbone", "fsrcnn", "--repeats", "0"], 2, "got repeats=0"),
-        (["--backbone", "fsrcnn", "--device", "gpu"], 2, "got device='gpu'"),
+        (["fsrcnn", "--size", "0x4"], 2, "got --size 0x4; expected WIDTHxHEIGHT, 1 to 999999"),
+        (["fsrcnn", "--share", "0"], 2, "expected one or more numbers in (0, 1]"),
+        (["fsrcnn", "--share", "2"], 2, "expected one or more numbers in (0, 1]"),
+        (["fsrcnn", "--dtype", "half"], 2, "got dtype='half'; expected one of float32"),
+        (["fsrcnn", "--threads", "0"], 2, "got threads=0"),
+        (["fsrcnn", "--threads", "100000"], 2, "got threads=100000; expected a whole number from 1 to"),
+        (["fsrcnn", "--csv", "."], 2, "got the folder . for an output; expected the name of a file"),
+        (["fsrcnn", "--repeats", "0"], 2, "got repeats=0"),
+        (["fsrcnn", "--device", "gpu"], 2, "got device='gpu'"),
     ],
 )
 def test_a_wrong_command_line_is_told_in_one_line(words: list[str], code: int, text: str) -> None:

@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 from cli.calls import run
 
-from mga_wrap.cli.options import check_any_there, check_model, check_outputs, check_there, read_k, read_size
+from mga_wrap.cli.options import (
+    check_any_there,
+    check_network,
+    check_outputs,
+    check_there,
+    read_k,
+    read_network_args,
+    read_size,
+)
 from mga_wrap.config import HELP, CutConfig
 from mga_wrap.errors import ArgumentError, CheckpointError, ImageError
 from mga_wrap.measure.settings import ORIGINAL
@@ -62,9 +70,37 @@ def test_what_is_not_there_is_told(tmp_path: Path) -> None:
 
 def test_a_network_by_its_path_has_to_be_a_folder(tmp_path: Path) -> None:
     for model in (None, "pan-m-x4", "any-name", str(tmp_path), "."):
-        check_model(model)
+        check_network(model)
     with pytest.raises(CheckpointError, match="missing is no folder; expected one that save_pretrained wrote"):
-        check_model(str(tmp_path / "missing"))
+        check_network(None, str(tmp_path / "missing"))
+
+
+def test_a_network_by_its_file_or_its_code_has_to_be_there(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text("")
+    (tmp_path / "net.pth").write_text("")
+    check_network(f"{tmp_path}/net.py:Net", f"{tmp_path}/net.pth", "package.module:Net", weights=tmp_path / "net.pth")
+    with pytest.raises(ArgumentError, match=r"none.py; there is no such file: expected file.py:Factory"):
+        check_network(f"{tmp_path}/none.py:Net")
+    for options in ({"weights": Path("none.pth")}, {}):
+        with pytest.raises(CheckpointError, match=r"none.pth cannot be read: there is no such file; check the path"):
+            check_network(*(() if options else ("none.pth",)), **options)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", r"got --network-args '{', no JSON: .*; expected a JSON object, such as '{\"blocks\": 16}'"),
+        ("blocks=3", "got --network-args 'blocks=3', no JSON"),
+        ("[1]", r"got --network-args '\[1\]', which names no values; expected a JSON object"),
+        ("null", "got --network-args 'null', which names no values"),
+        ("[" * 100_000, "no JSON"),
+    ],
+)
+def test_the_arguments_of_a_network_are_a_json_object(text: str, said: str) -> None:
+    assert read_network_args(None) == {}
+    assert read_network_args('{"blocks": 3}') == {"blocks": 3}
+    with pytest.raises(ArgumentError, match=said):
+        read_network_args(text)
 
 
 def test_an_output_has_the_name_of_a_file(tmp_path: Path) -> None:

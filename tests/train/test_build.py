@@ -73,12 +73,49 @@ def test_another_network_is_no_start(tmp_path: Path) -> None:
 
 
 def test_networks_that_are_not_enough() -> None:
-    with pytest.raises(mga.ArgumentError, match="expected either a backbone or a pretrained network"):
+    expected = "expected one of spec, backbone, pretrained"
+    with pytest.raises(mga.ArgumentError, match=f"network: got none of them; {expected}"):
         build_network(network(backbone=None))
+    with pytest.raises(mga.ArgumentError, match=f"network: got spec and backbone; {expected}"):
+        build_network(network(spec="pan"))
     with pytest.raises(mga.ArgumentError, match="network lacks 'scale'; expected 2, 3 or 4"):
         build_network(network(scale=None))
     with pytest.raises(mga.ArgumentError, match="did you mean 'fsrcnn'"):
         build_network(network(backbone="fsrcn"))
+
+
+NET = """
+from torch import nn
+
+class Net(nn.Sequential):
+    def __init__(self, blocks=4):
+        body = [nn.Sequential(nn.Conv2d(8, 8, 3, padding=1), nn.ReLU()) for _ in range(blocks)]
+        super().__init__(nn.Conv2d(3, 8, 3, padding=1), nn.Sequential(*body), nn.Conv2d(8, 12, 3, padding=1),
+                         nn.PixelShuffle(2))
+"""
+
+
+def test_code_of_the_users_own(tmp_path: Path) -> None:
+    (tmp_path / "net_of_mine.py").write_text(NET)
+    spec = {"backbone": None, "scale": None, "spec": f"{tmp_path}/net_of_mine.py:Net", "args": {"blocks": 6}}
+    one, two = (build_network(network(**spec)) for _ in range(2))
+    assert one.geometry.blocks == (3, 6)
+    assert equal(one, two), "untrained layers start from the seed"
+    assert not equal(one, build_network(replace(network(**spec), seed=1)))
+    one.save_pretrained(tmp_path / "net")
+    saved = {"backbone": None, "scale": 2, "spec": str(tmp_path / "net"), "args": {"blocks": 6}}
+    assert equal(build_network(network(**saved, original=spec["spec"])), one)
+    with pytest.raises(mga.CheckpointError, match=r"made from the code net_of_mine.py:Net .*; give that"):
+        build_network(network(backbone=None, scale=None, pretrained=str(tmp_path / "net")))
+    with pytest.raises(mga.ArgumentError, match="got scale=4 and a model that enlarges by 2"):
+        build_network(network(**{**saved, "scale": 4}, original=spec["spec"]))
+
+
+@pytest.mark.parametrize("key", ["backbone", "spec"])
+def test_a_backbone_by_either_key(key: str, tmp_path: Path) -> None:
+    assert equal(build_network(network(**{"backbone": None, key: "fsrcnn"})), build_network(network()))
+    with pytest.raises(mga.ArgumentError, match="network lacks 'scale'"):
+        build_network(network(**{"backbone": None, "scale": None, key: "fsrcnn"}))
 
 
 ABLATIONS = [

@@ -31,9 +31,13 @@ def test_a_file_that_is_no_network_is_one_line(kind: str, tmp_path: Path, monkey
     elif kind == "text":
         file.write_text("hello")
     words = [str(file), "--data", str(tmp_path), "--val", str(tmp_path), "--out", str(tmp_path / "out")]
-    with pytest.raises(
-        SystemExit, match=r"error: .*a\.pth is no network that spandrel knows \(.*\); expected"
-    ) as caught:
+    said = {
+        "pickle": "holds other objects than tensors, or is damaged; expected",
+        "numbers": r"is no network that spandrel knows \(.*\); give its code",
+        "text": r"cannot be read \(.*\); expected",
+        "missing": "cannot be read: there is no such file; check the path",
+    }
+    with pytest.raises(SystemExit, match=rf"error: .*a\.pth {said[kind]}") as caught:
         importlib.import_module("finetune").main(words)
     assert "\n" not in str(caught.value)
     assert "weights_only" not in str(caught.value)

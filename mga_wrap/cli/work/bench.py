@@ -2,38 +2,38 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from torch import nn
 
 from mga_wrap.api import accelerate_as
 from mga_wrap.backbones.registry import create_backbone
-from mga_wrap.backbones.weights import load_weights
 from mga_wrap.bench import report
 from mga_wrap.bench.benchmark import SHARES
 from mga_wrap.bench.benchmark import bench as measure
 from mga_wrap.bench.timing import Clock
 from mga_wrap.cli.work.each import progress_bar
-from mga_wrap.config import CoarseTail, CutConfig, Halo
-from mga_wrap.errors import ArgumentError
+from mga_wrap.cli.work.network import Given, check_uncut
+from mga_wrap.config import CutConfig
 from mga_wrap.hub import from_pretrained
 from mga_wrap.infer.engine import check_dtype
 from mga_wrap.infer.networks import pick_device
 from mga_wrap.nets.mga import MGANet
+from mga_wrap.networks import load_network
 from mga_wrap.pictures.files import open_whole
 
 
 def bench(
-    model: str | None,
-    backbone: str | None,
+    network: str,
+    network_args: dict[str, Any],
+    weights: Path | None,
+    original: str | None,
     scale: int | None,
-    split_at: str | int | float,
-    coarse_tail: CoarseTail,
-    p: int,
-    halo: Halo | None,
-    checkpoint: Path | None,
+    split_at: str | None,
+    coarse_tail: str | None,
+    p: str | None,
+    halo: str | None,
     size: tuple[int, int],
     share: list[float] | None,
     dtype: str | None,
@@ -47,17 +47,14 @@ def bench(
     json: Path | None,
     markdown: Path | None,
 ) -> None:
-    """Time a saved network against its backbone, or a backbone against what is cut out of it."""
+    """Time a saved network against its original, or any other against what is cut out of it."""
     arithmetic, place = check_dtype(dtype), pick_device(device)
-    if model is not None:
-        net, original = _saved(model)
-    else:
-        config = CutConfig(split_at=split_at, coarse_tail=coarse_tail, p=p, halo=halo)
-        net, original = _cut(str(backbone), 4 if scale is None else scale, checkpoint, config)
+    given = Given(network, args=network_args, weights=weights, original=original)
+    net, before = _pair(given, scale, {"split_at": split_at, "coarse_tail": coarse_tail, "p": p, "halo": halo})
     with progress_bar() as progress:
         result = measure(
             net.to(place),
-            original.to(place),
+            before.to(place),
             size=size,
             shares=share or SHARES,
             dtype=arithmetic,
@@ -74,21 +71,19 @@ def bench(
             _write(path, text(result))
 
 
-def _cut(name: str, scale: int, checkpoint: Path | None, config: CutConfig) -> tuple[MGANet, nn.Module]:
-    original = create_backbone(name, scale=scale)
-    if checkpoint is not None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what torch has to say of a file it says again in its error
-            load_weights(original, checkpoint)
-    return accelerate_as(original, config), original
-
-
-def _saved(model: str) -> tuple[MGANet, nn.Module]:
-    """A saved network, and the backbone that it was made of: untrained, which changes no second."""
-    net = from_pretrained(model)
-    if net.backbone is None:
-        raise ArgumentError(f"got {model}, which was made of a network of your own; bench it from Python")
-    return net, create_backbone(**net.backbone)
+def _pair(given: Given, scale: int | None, cut: dict[str, str | None]) -> tuple[MGANet, nn.Module]:
+    """The accelerated network, and the one before."""
+    if given.original is not None:
+        before = load_network(given.original, args=given.args, weights=given.weights, scale=scale)
+        net: nn.Module = from_pretrained(str(given.network), model=before)
+    else:
+        net = before = given.load(scale=scale)
+    if not isinstance(net, MGANet):
+        return accelerate_as(net, CutConfig.from_text(**cut)), before
+    check_uncut(given.network, cut)
+    if given.original is None:  # of a backbone: untrained, which changes no second
+        before = create_backbone(**(net.backbone or {}))
+    return net, before
 
 
 def _write(path: Path, text: str) -> None:

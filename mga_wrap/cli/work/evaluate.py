@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from mga_wrap.cli.work.measuring import Outputs, finish, measured
-from mga_wrap.cli.work.network import find_network
+from mga_wrap.cli.work.network import Given, accelerated, find_network
 from mga_wrap.config import Amount
 from mga_wrap.figures.curves import check_plot, plot_curves
 from mga_wrap.infer.networks import embedded
@@ -27,6 +28,9 @@ def evaluate(
     data: Path,
     scale: int,
     model: str | None,
+    network_args: dict[str, Any],
+    weights: Path | None,
+    original: str | None,
     k: Sequence[Amount],
     p: list[int] | None,
     variants: bool,
@@ -43,8 +47,12 @@ def evaluate(
     """Measure every picture in every way, print the tables and write the files."""
     for path in plot or []:
         check_plot(path)
-    net = find_network(model, scale=scale, device=device)
-    settings = _settings(net, k, p or [], variants=variants)
+    given = Given(model, args=network_args, weights=weights, original=original)
+    net = find_network(given, scale=scale, device=device)
+    if k or p or variants:
+        settings = _settings(accelerated(net, given), k, p or [], variants=variants)
+    else:
+        settings = [Setting(net.k if isinstance(net, MGANet) else None)]
     multiple = check_crop(crop, scale=scale, paired=lr is not None)
     evaluation = Evaluation(net, scale=scale, settings=settings, rgb=rgb, repeats=repeats)
     pairs = find_pairs(data, lr=lr, scale=scale)
@@ -58,7 +66,8 @@ def evaluate(
 
     records, failures = measured(pairs, measure, kept=kept)
     if records:
-        header = {"data": data.resolve().name, "model": model or embedded(scale), **asked, "own_k": net.k, "p": net.p}
+        header = {"data": data.resolve().name, "model": model or embedded(scale), **asked}
+        header |= {"own_k": net.k, "p": net.p} if isinstance(net, MGANet) else {}
         header |= {"torch": torch.__version__, "threads": torch.get_num_threads()}
         _report([Row(**record) for record in records], outputs, net=net, header=header)
     finish(failures, of=len(pairs), kept=kept)
@@ -70,10 +79,10 @@ def _settings(net: MGANet, ks: Sequence[Amount], ps: list[int], *, variants: boo
     return with_patch_sides(net, settings or [Setting(net.k)], ps=ps)
 
 
-def _report(rows: list[Row], outputs: Outputs, *, net: MGANet, header: dict[str, Any]) -> None:
+def _report(rows: list[Row], outputs: Outputs, *, net: nn.Module, header: dict[str, Any]) -> None:
     title = f"{header['data']} x{header['scale']}, {Path(header['model']).name}"
     averages = means(rows)
-    continued = net.config.style == "pretrained" and any(row.k == "dense" for row in rows)
+    continued = isinstance(net, MGANet) and net.config.style == "pretrained" and any(row.k == "dense" for row in rows)
     notes = ["D gives the original's image; its cost here includes the coarse tail."] if continued else []
     grids = [quality_grid(rows, title=title), mean_grid(rows, title=title, notes=notes)]
     flat = [record(row) for row in (*rows, *averages)]

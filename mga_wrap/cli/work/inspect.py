@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
-import os
+from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from torch import nn
 
 from mga_wrap.api import inspect as anatomy_of
-from mga_wrap.backbones.registry import create_backbone, list_backbones
-from mga_wrap.cli.work.network import find_network
+from mga_wrap.cli.work.network import Given
 from mga_wrap.cut.original import original_of
 from mga_wrap.errors import ArgumentError
-from mga_wrap.hub import list_pretrained
 from mga_wrap.measure.costs import Cost, cost_table
 from mga_wrap.nets.mga import PARTS, MGANet
 
 
-def inspect(name: str, scale: int | None, size: tuple[int, int]) -> None:
-    """Print the anatomy of a backbone, or the parts of an accelerated network."""
-    if name in list_backbones():
-        print(anatomy_of(create_backbone(name, scale=4 if scale is None else scale)))
-        return
-    if name not in list_pretrained() and not os.path.isdir(name):
-        known = f"backbones {', '.join(list_backbones())}; pretrained {', '.join(list_pretrained()) or '(none)'}"
-        raise ArgumentError(f"got {name}; expected the folder of a saved network, or one of these: {known}")
-    _print_parts(name, find_network(name, scale=scale, device="cpu"), size)
+def inspect(
+    network: str,
+    network_args: dict[str, Any],
+    weights: Path | None,
+    original: str | None,
+    scale: int | None,
+    size: tuple[int, int],
+) -> None:
+    """Print the anatomy of a network, or the parts of an accelerated one."""
+    net = Given(network, args=network_args, weights=weights, original=original).load(scale=scale)
+    if isinstance(net, MGANet):
+        _print_parts(network, net, size)
+    else:
+        print(anatomy_of(net))
 
 
 def _print_parts(name: str, net: MGANet, size: tuple[int, int]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mga_wrap.cli.work.measuring import Outputs, finish, measured
-from mga_wrap.cli.work.network import find_network
+from mga_wrap.cli.work.network import Given, find_accelerated
 from mga_wrap.infer.networks import embedded
 from mga_wrap.measure.mask_rows import MaskRow, mask_means, mask_rows
 from mga_wrap.measure.mask_tables import mask_grid
@@ -20,6 +20,9 @@ def mask_accuracy(
     data: Path,
     scale: int,
     model: str | None,
+    network_args: dict[str, Any],
+    weights: Path | None,
+    original: str | None,
     k: list[int] | None,
     lr: Path | None,
     crop: int | None,
@@ -32,7 +35,8 @@ def mask_accuracy(
     """Measure every picture, print the table and write the files."""
     ks = k or list(KS)
     beside = None if paper is None else read_table_1(paper)
-    net = find_network(model, scale=scale, device=device)
+    given = Given(model, args=network_args, weights=weights, original=original)
+    net = find_accelerated(given, scale=scale, device=device)
     multiple = check_crop(crop, scale=scale, paired=lr is not None)
     pairs = find_pairs(data, lr=lr, scale=scale)
     outputs = Outputs(csv, json, markdown)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import typer
 
 from mga_wrap.cli.work.each import each_picture
-from mga_wrap.cli.work.network import find_network
+from mga_wrap.cli.work.network import Given, find_accelerated
 from mga_wrap.config import Amount
 from mga_wrap.errors import ArgumentError
 from mga_wrap.figures.page import figure_html, write_page
@@ -30,6 +31,9 @@ def sheet(
     scale: int,
     out: Path,
     model: str | None,
+    network_args: dict[str, Any],
+    weights: Path | None,
+    original: str | None,
     k: Amount | None,
     lr: Path | None,
     crop: int | None,
@@ -39,7 +43,8 @@ def sheet(
     page = out.suffix.lower() in (".html", ".htm")
     if not page and out.suffix and not out.is_dir():
         raise ArgumentError(f"got {out}; expected a page (sheet.html), or a folder without a suffix")
-    net = find_network(model, scale=scale, device=device)
+    given = Given(model, args=network_args, weights=weights, original=original)
+    net = find_accelerated(given, scale=scale, device=device)
     multiple = check_crop(crop, scale=scale, paired=lr is not None)
     pairs = find_pairs(data, lr=lr, scale=scale)
     if not page:

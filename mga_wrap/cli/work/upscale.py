@@ -7,12 +7,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import typer
+from torch import nn
 
 from mga_wrap.cli.failures import say_error
 from mga_wrap.cli.work.each import each_picture
-from mga_wrap.cli.work.network import find_network
+from mga_wrap.cli.work.network import Given, accelerated, find_network, scale_of
 from mga_wrap.config import Amount
 from mga_wrap.errors import ArgumentError, ImageError
 from mga_wrap.figures.overlays import trace_overlay
@@ -47,19 +49,25 @@ def upscale(
     out: Path,
     scale: int | None,
     model: str | None,
+    network_args: dict[str, Any],
+    weights: Path | None,
+    original: str | None,
     k: Amount | None,
     mask: bool,
     device: str,
     dtype: str | None,
 ) -> None:
     """Enlarge every picture; prints a line for each."""
-    net = find_network(model, scale=scale, device=device)
+    given = Given(model, args=network_args, weights=weights, original=original)
+    net = find_network(given, scale=scale, device=device)
     arithmetic = check_dtype(dtype)
     files, failures = _expand(inputs)
-    jobs = _plan(files, out, single=len(inputs) == 1, scale=net.scale, mask=mask)
+    jobs = _plan(files, out, single=len(inputs) == 1, scale=scale_of(net), mask=mask)
+    if k is not None or mask:
+        accelerated(net, given)
 
     def work(job: _Job) -> None:
-        line = _run(job, net, net.k if k is None else k, arithmetic)
+        line = _run(job, net, k, arithmetic)
         print(line, flush=True)  # not typer.echo: it would write over the bar
 
     failures += each_picture(jobs, work, source=lambda job: job.source, doing="enlarging")
@@ -67,17 +75,20 @@ def upscale(
         raise typer.Exit(1)
 
 
-def _run(job: _Job, net: MGANet, k: Amount, dtype: DType | None) -> str:
+def _run(job: _Job, net: nn.Module, k: Amount | None, dtype: DType | None) -> str:
     """Enlarge one file; returns its line of the summary."""
     start = time.perf_counter()
     picture = read_image(job.source)
     trace = None
-    if job.mask is None and k in (0, "all", "dense"):  # nothing to choose and nothing to show: no mask is predicted
+    k = net.k if k is None and isinstance(net, MGANet) else k
+    if not isinstance(net, MGANet):
+        enlarged = enlarge(net, picture, dtype=dtype)
+    elif job.mask is None and k in (0, "all", "dense"):  # nothing to choose and nothing to show: no mask is predicted
         enlarged = enlarge(net, picture, k=k, dtype=dtype)
     else:
         enlarged, trace = explain(net, picture, k=k, dtype=dtype)
     write_image(enlarged, path=job.target)
-    if trace is not None and job.mask is not None:
+    if isinstance(net, MGANet) and trace is not None and job.mask is not None:
         write_image(Picture(trace_overlay(trace, net=net).astype("float32") / 255), path=job.mask)
     share = float(k != 0) if trace is None else trace.share
     sizes = " -> ".join(f"{width} x {height}" for width, height in (picture.size, enlarged.size))
