@@ -44,6 +44,7 @@ def build_trainer(config: Config) -> MGATrainer:
         precision=config.precision,
         tensorboard=config.tensorboard,
         save_seconds=config.save_seconds,
+        cache_bytes=config.cache_bytes,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ HELD, FEW = 32, 4
 """Most crops of a stage that are held out, and how many are drawn where so few would be too much of the images."""
 ROOM = 40
 """Crops that the images have to hold for each that is held out: the places that overlap it are a tenth of them."""
+REPEATS, LEAST = 8, 512
+"""How often a crop comes where the original's output is needed for it, and fewest crops of such a stage."""
 _APART = 2**40
 """In place of a step, where crops are drawn that belong to none."""
 
@@ -79,10 +82,22 @@ class Crops:
         crop: side of an lr crop.
         detail: 0 draws uniformly.
         seed: numbers that the draws depend on.
+        a_step: how many crops a step has, in all processes.
+        pool: after so many crops the same come again, in another order each time; None: never.
     """
 
-    def __init__(self, pairs: Sequence[Pair], *, scale: int, crop: int, detail: float, seed: tuple[int, ...]) -> None:
-        self.pairs, self.scale, self.crop, self.seed = pairs, scale, crop, seed
+    def __init__(
+        self,
+        pairs: Sequence[Pair],
+        *,
+        scale: int,
+        crop: int,
+        detail: float,
+        seed: tuple[int, ...],
+        a_step: int = 1,
+        pool: int | None = None,
+    ) -> None:
+        self.pairs, self.scale, self.crop, self.seed, self.a_step, self.pool = pairs, scale, crop, seed, a_step, pool
         places, weights = zip(*(_places(pair.lr, crop, image) for image, pair in enumerate(pairs)), strict=True)
         self._places = np.concatenate(places)  # (n, 3): image, row, column
         weight = np.concatenate(weights)
@@ -113,7 +128,13 @@ class Crops:
 
     def batch(self, step: int, numbers: range) -> Batch:
         """The crops of one step with these numbers; each depends on seed, step and its number alone."""
-        return _batch([self._draw(np.random.default_rng([*self.seed, step, number])) for number in numbers])
+        first = [(step, number) if self.pool is None else self._again(step, number, self.pool) for number in numbers]
+        return _batch([self._draw(np.random.default_rng([*self.seed, *one])) for one in first])
+
+    def _again(self, step: int, number: int, pool: int) -> tuple[int, int]:
+        """The step and the number at which this crop came first."""
+        turn, place = divmod(step * self.a_step + number, pool)
+        return divmod(place if turn == 0 else int(_order((*self.seed, _APART, turn), pool)[place]), self.a_step)
 
     def _draw(self, rng: np.random.Generator) -> _Crop:
         place = min(int(np.searchsorted(self._cumulative, rng.random())), len(self._places) - 1)
@@ -166,6 +187,16 @@ def batches(
 
 def _as_it_is(batch: Any) -> Any:
     return batch
+
+
+@lru_cache(maxsize=4)
+def _order(seed: tuple[int, ...], count: int) -> np.ndarray:
+    return np.random.default_rng(seed).permutation(count)
+
+
+def pool_of(draws: int) -> int:
+    """How many crops a stage of so many draws has where the original's output is needed for each of them."""
+    return max(LEAST, -(-draws // REPEATS))
 
 
 def _batch(crops: Sequence[_Crop]) -> Batch:

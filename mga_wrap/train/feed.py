@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from mga_wrap.errors import ImageError
 from mga_wrap.nets.mga import MGANet
-from mga_wrap.train.crops import Batch, Crops, batches
+from mga_wrap.train.crops import Batch, Crops, batches, pool_of
 from mga_wrap.train.data import Data, Pair, read_images
 from mga_wrap.train.parts import teaches_score
 from mga_wrap.train.stages import Stage
@@ -27,7 +27,7 @@ class Feed:
     """
 
     def __init__(self, data: Data, *, net: MGANet, stages: Sequence[Stage], taught: bool, seed: int) -> None:
-        self.data, self.stages, self.seed, self.scale = data, stages, seed, net.scale
+        self.data, self.stages, self.seed, self.scale, self.taught = data, stages, seed, net.scale, taught
         smallest = min(stage.crop for stage in stages)
         self.images = read_images(
             data,
@@ -40,15 +40,18 @@ class Feed:
         for stage in stages:
             self._pairs(stage)
 
-    def crops(self, number: int) -> Crops:
-        """The crops of a stage."""
+    def crops(self, number: int, *, processes: int = 1) -> Crops:
+        """The crops of a stage; where the original teaches, they come again and again."""
         stage = self.stages[number]
+        a_step = stage.batch * stage.accumulate * processes
         return Crops(
             self._pairs(stage),
             scale=self.scale,
             crop=stage.crop,
             detail=self.data.detail,
             seed=(self.seed, number),
+            a_step=a_step,
+            pool=pool_of(stage.steps * a_step) if self.taught else None,
         )
 
     def batches(self, crops: Crops, *, number: int, first: int, processes: int, rank: int) -> Iterator[Batch]:

@@ -26,6 +26,8 @@ from mga_wrap.train.feed import Feed
 from mga_wrap.train.keeper import Keeper
 from mga_wrap.train.learner import Learner, Lesson
 from mga_wrap.train.lock import alone_in
+from mga_wrap.train.losses import SCORE
+from mga_wrap.train.originals import FOLDER, Originals
 from mga_wrap.train.parts import copy_of_the_original, learning, on_purpose, parameters_of, teaches_score
 from mga_wrap.train.plan import plan_of
 from mga_wrap.train.score import calibrate_score, samples_of, start_score
@@ -55,6 +57,8 @@ class MGATrainer:
         precision: "no" or "bf16"; None: what `accelerate launch` says.
         tensorboard: write the log for TensorBoard, too.
         save_seconds: time between two states; at most so much work is lost by a kill.
+        cache_bytes: with target="original", most bytes of its outputs that lie in `output_dir/originals` during a
+            stage; they may be deleted at any time. 0: none, and each is computed again.
 
     Example:
         ```python
@@ -81,6 +85,7 @@ class MGATrainer:
         precision: Literal["no", "bf16"] | None = None,
         tensorboard: bool = False,
         save_seconds: float = 60.0,
+        cache_bytes: int = 2 * 2**30,
     ) -> None:
         if not isinstance(net, MGANet):
             raise ArgumentError(f"got a {type(net).__name__}; expected an accelerated network: mga.accelerate(model)")
@@ -91,6 +96,8 @@ class MGATrainer:
         _expect("precision", precision, ("no", "bf16", None))
         if not save_seconds >= 0:
             raise ArgumentError(f"got save_seconds={save_seconds}; expected 0 or more")
+        if isinstance(cache_bytes, bool) or not isinstance(cache_bytes, int) or cache_bytes < 0:
+            raise ArgumentError(f"got cache_bytes={cache_bytes!r}; expected a whole number of bytes, 0 or more")
         continues = net.config.style == "pretrained"
         if target == "original" and not continues:
             raise ArgumentError("got target='original' for a network in style 'paper'; expected style 'pretrained'")
@@ -100,7 +107,7 @@ class MGATrainer:
         self.stages = tuple(stages if stages is not None else FINETUNE_STAGES if continues else PAPER_STAGES)
         self.output_dir = Path(output_dir)
         self.device, self.precision, self.tensorboard = device, precision, tensorboard
-        self.save_seconds = save_seconds
+        self.save_seconds, self.cache_bytes = save_seconds, cache_bytes
         self._check_stages()
 
     def fit(self) -> MGANet:
@@ -148,6 +155,7 @@ class _Fit:
         self.accelerator = accelerator
         self.net.to(accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         taught = trainer.target == "original"
+        self.cache_bytes = trainer.cache_bytes
         self.taught, self.validated = taught, trainer.validation is not None
         self.feed = Feed(trainer.data, net=self.net, stages=self.stages, taught=taught, seed=self.seed)
         self.teacher = copy_of_the_original(self.net, self.stages) if taught else None
@@ -182,7 +190,9 @@ class _Fit:
     def _stage(self, number: int, begun: State | None) -> None:
         """Train one stage, from the state in it if it has begun."""
         stage, accelerator = self.stages[number], self.accelerator
-        parameters, crops = parameters_of(self.net, stage.parts, side=stage.crop), self.feed.crops(number)
+        processes, rank = accelerator.num_processes, accelerator.process_index
+        parameters = parameters_of(self.net, stage.parts, side=stage.crop)
+        crops = self.feed.crops(number, processes=processes)
         with learning(self.net, parameters):
             lesson = Lesson(self.net, stage.losses, self.teacher, taught=self.taught)
             held = crops.held.to(accelerator.device)
@@ -199,15 +209,17 @@ class _Fit:
             learner = Learner(self.net, stage, parameters=parameters, lesson=lesson, best=best, accelerator=accelerator)
             if begun is not None:
                 learner.load(begun.tensors, step=begun.step)
-            processes, rank = accelerator.num_processes, accelerator.process_index
             batches = self.feed.batches(crops, number=number, first=learner.step, processes=processes, rank=rank)
-            self._loop(number, learner, batches)
+            originals = self._originals(stage)
+            self._loop(number, learner, batches, originals)
             best.put_back()  # the next stage starts from it
             if teaches_score(self.net, stage) and not calibrate_score(self.net, self._samples(crops)):
                 self.keeper.progress.say(
                     f"{stage.name}: k='auto' is not calibrated: there is no HR, or the score is no better than before"
                 )
             self.keeper.finish(number, best)
+            if originals is not None and accelerator.is_main_process:
+                originals.remove()  # the next stage has other crops
         accelerator.free_memory()
 
     def _start(self, stage: Stage, crops: Crops, lesson: Lesson, best: Best) -> None:
@@ -225,10 +237,18 @@ class _Fit:
             self.keeper.start(best)
             best.put_back()
 
+    def _originals(self, stage: Stage) -> Originals | None:
+        """What the original makes of the crops; None if nothing of the stage asks for it."""
+        asked = self.teacher is None or any(loss not in (SCORE, "mask_l1") for loss in stage.losses)
+        if not (self.taught and asked):
+            return None
+        folder, limit = self.keeper.folder / FOLDER, self.cache_bytes // self.accelerator.num_processes
+        return Originals(folder, original=self.teacher or self.net, limit=limit, side=stage.crop)
+
     def _samples(self, crops: Crops) -> list[Sample]:
         return samples_of(self.net, crops.held, crops.pairs, side=crops.crop, seed=self.seed)
 
-    def _loop(self, number: int, learner: Learner, batches: Iterator[Batch]) -> None:
+    def _loop(self, number: int, learner: Learner, batches: Iterator[Batch], originals: Originals | None) -> None:
         """The loop of a stage: each step is forward, loss, backward, clip, step; then it is shown, judged and saved."""
         stage, accelerator, keeper = learner.stage, self.accelerator, self.keeper
         while learner.step < stage.steps:
@@ -239,8 +259,9 @@ class _Fit:
             for left in reversed(range(stage.accumulate)):
                 batch = next(batches).to(accelerator.device)
                 names.update(batch.names)
+                original = None if originals is None else originals(batch.lr)
                 with accelerator.no_sync(learner.lesson) if left else nullcontext():  # processes share the last sum
-                    loss = learner.lesson(batch.lr, batch.hr) / stage.accumulate
+                    loss = learner.lesson(batch.lr, batch.hr, original) / stage.accumulate
                     accelerator.backward(loss)
                 total += loss.detach()
             mean = float(accelerator.reduce(total, reduction="mean"))

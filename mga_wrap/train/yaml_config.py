@@ -73,6 +73,7 @@ class Config:
     precision: Literal["no", "bf16"] | None = None
     tensorboard: bool = False
     save_seconds: float = 60.0
+    cache_bytes: int = 2 * 2**30
 
     def __post_init__(self) -> None:
         check_seed(self.seed)
