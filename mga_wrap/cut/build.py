@@ -122,7 +122,7 @@ def _split(model: nn.Module, chain: Chain, count: int, config: CutConfig) -> tup
     halo = halo_of(config, crosses, reach=reach, why=why)
     light = None
     if config.coarse_tail != "copy":
-        depth = None if config.coarse_tail == "light" else config.coarse_tail
+        depth = config.coarse_tail if isinstance(config.coarse_tail, int) else None
         light = tail_of(chain, count, crosses, depth=depth).to(chain.example)
     return split_pretrained(chain, count, crosses, halo=halo, light=light), halo
 

@@ -128,6 +128,8 @@ def too_dear(chain: Chain, config: CutConfig) -> str:
     assert isinstance(halo, int)
     crosses = interface(chain, count)
     costs = costs_of(chain, crosses, config=config)
+    if config.k in ("all", "dense"):  # nothing to choose, so nothing is predicted
+        costs = replace(costs, score=0.0, mask=0.0)
     width, height = SHOWN_SIZE
     patches = math.prod(grid_size(height // crosses.stride, width // crosses.stride, config.p))
     share = 1.0 if config.k == "dense" else patch_count(config.k, patches) / patches
