@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mga_wrap.errors import (
         ArgumentError,
         CheckpointError,
+        CostWarning,
         CutError,
         ImageError,
         MGAError,
@@ -39,6 +40,7 @@ __all__ = [
     "PAPER_STAGES",
     "ArgumentError",
     "CheckpointError",
+    "CostWarning",
     "CutConfig",
     "CutError",
     "Data",

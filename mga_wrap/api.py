@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -13,10 +14,12 @@ from mga_wrap.backbones.registry import describe_backbone
 from mga_wrap.config import Amount, CoarseTail, CutConfig, Halo, Style
 from mga_wrap.cut.anatomy import Anatomy, describe
 from mga_wrap.cut.build import build
+from mga_wrap.cut.cost import too_dear
 from mga_wrap.cut.crossing import interface
+from mga_wrap.errors import CostWarning
 from mga_wrap.fitting.fit import fit as fit_network
 from mga_wrap.fitting.sources import Images
-from mga_wrap.graph.chain import find_chain
+from mga_wrap.graph.chain import Chain, find_chain
 from mga_wrap.graph.trace import UntraceableError
 from mga_wrap.nets.mga import MGANet
 from mga_wrap.origin import Origin, origin_of, unwrapped
@@ -31,7 +34,7 @@ def accelerate(
     p: int | None = None,
     halo: Halo | None = None,
     style: Style = "pretrained",
-    coarse_tail: CoarseTail = "copy",
+    coarse_tail: CoarseTail = "auto",
     mask: Mapping[str, Any] | None = None,
     example: Tensor | None = None,
     fit: Images | None = None,
@@ -44,9 +47,11 @@ def accelerate(
     Args:
         model: any nn.Module lr -> sr that is built as a head, a chain of body blocks and an upsampling tail, or what
             spandrel's loader returns. It is never changed; the new network holds copies of its layers.
-        split_at: how much of the network runs on the whole image. The first thing to choose: `inspect` prices each.
+        split_at: how much of the network runs on the whole image. The first thing to choose: `inspect` prices each;
+            "auto" takes as many blocks as an aim in MACs allows.
         k: how much is refined; can be changed at every call.
-        coarse_tail: "light" where the network's own tail costs much (again: `inspect`); it has to be fitted or trained.
+        coarse_tail: "light" where the network's own tail costs much, which "auto" finds out, or a copy of that tail;
+            either has to be fitted or trained.
         p: touch only if you must: larger patches are cheaper a pixel and select more coarsely.
         halo: touch only if you must: wider is closer to the original and dearer; "exact" is the original's patches.
         style: leave it for a network that is trained; "paper" is the published layout, to be trained from scratch.
@@ -58,6 +63,9 @@ def accelerate(
 
     Returns:
         The accelerated network, in the mode (train or eval), dtype and on the device of the model.
+
+    Warns:
+        CostWarning: at this k it takes more multiply-accumulates than the model itself; not in style "paper".
 
     Raises:
         ArgumentError: an argument is out of its range.
@@ -73,14 +81,20 @@ def accelerate(
         (1, 3, 160, 240) True
     """
     config = CutConfig(split_at, k, p, halo, style, coarse_tail, mask)  # type: ignore[arg-type]  # None: the default
-    net = accelerate_as(model, config, example=example)
+    net, chain = _cut(model, config, example)
+    if config.style == "pretrained" and (message := too_dear(chain, net.config)):
+        warnings.warn(message, CostWarning, stacklevel=3)  # past the decorator: the caller's line
     if fit is not None:
         fit_network(net, fit, seconds=seconds)
     return net
 
 
 def accelerate_as(model: nn.Module, config: CutConfig, *, example: Tensor | None = None) -> MGANet:
-    """`accelerate` with its arguments in one, as checkpoints and trainings hold them."""
+    """`accelerate` with its arguments in one, as checkpoints and trainings hold them; of costs it says nothing."""
+    return _cut(model, config, example)[0]
+
+
+def _cut(model: nn.Module, config: CutConfig, example: Tensor | None) -> tuple[MGANet, Chain]:
     model = unwrapped(model)
     backbone = describe_backbone(model)
     try:  # torch.fx's own tracer first: its graph holds for every size, and can be exported so
@@ -89,9 +103,10 @@ def accelerate_as(model: nn.Module, config: CutConfig, *, example: Tensor | None
     except UntraceableError:
         if config.style == "paper":
             raise
-        net = build(model, find_chain(model, example=example, sized=True), config, backbone=backbone)
+        chain = find_chain(model, example=example, sized=True)
+        net = build(model, chain, config, backbone=backbone)
     net.fitted, net.origin = False, _origin(model, backbone)
-    return net.train(model.training)
+    return net.train(model.training), chain
 
 
 def _origin(model: nn.Module, backbone: dict[str, Any] | None) -> Origin:

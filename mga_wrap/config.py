@@ -15,7 +15,7 @@ Amount = int | float | str
 """How much to refine: patches (int), a share of them (float in (0, 1]), 0 or "base", "all", "dense" or "auto"."""
 Style = Literal["pretrained", "paper"]
 Halo = int | Literal["exact"]
-CoarseTail = Literal["copy", "light"] | int
+CoarseTail = Literal["auto", "copy", "light"] | int
 
 STYLES: tuple[Style, ...] = ("pretrained", "paper")
 PATCH: dict[str, tuple[int, int]] = {"pretrained": (16, 2), "paper": (4, 1)}
@@ -62,7 +62,7 @@ class CutConfig:
 
     split_at: str | int | float = "auto"
     """Where the Base-Net ends: its last block by its dotted name, a number of blocks, a share of them in (0, 1), or
-    "auto" (half of them; in style "paper" three quarters)."""
+    "auto": as many blocks as an aim in MACs allows, see docs/scheme.md; in style "paper" three quarters of them."""
     k: Amount = 0.25
     """How much is refined unless a call says otherwise: patches an image (int), a share of them (float in (0, 1]), 0 or
     "base" (coarse only), "all" (every patch), "dense" (the Refine-Net once over the whole map), "auto" (as many patches
@@ -76,11 +76,12 @@ class CutConfig:
     style: Style = "pretrained"
     """"pretrained" for a trained network: the Refine-Net is the rest of it with its own weights, and k="dense" is the
     original bit for bit. "paper" for the published layout, which has to be trained."""
-    coarse_tail: CoarseTail = "copy"
+    coarse_tail: CoarseTail = "auto"
     """What makes the coarse image. "copy": a copy of the network's tail. "light": a few convolutions at the feature's
     resolution and a PixelShuffle, for networks whose tail costs much; bilinear until it is fitted (`fit_coarse_tail`)
     or trained. It has up to six convolutions before its last, for at most half of the MACs of the network's own tail;
-    where not even one fits, a narrow one. A number: as many as that, whatever they cost."""
+    where not even one fits, a narrow one. A number: as many as that, whatever they cost. "auto": "light" where the
+    network's own tail is more than a fifth of its MACs, else "copy"; in style "paper" always "copy"."""
     mask: Mapping[str, Any] = field(default_factory=dict)
     """What predicts the error of each patch: kind "statistics" (`ScorePredictor`, the default in style "pretrained") or
     "convolutions" (`MaskPredictor`, the paper's, with its options dynamic, map_channels, resolution)."""
@@ -164,13 +165,13 @@ def _check_split_at(value: object) -> str | int | float:
 
 def _check_tail(tail: object, style: Style) -> CoarseTail:
     if style == "pretrained":
-        if tail in ("copy", "light"):
+        if isinstance(tail, str) and tail in ("auto", "copy", "light"):
             return cast(CoarseTail, tail)
         if isinstance(tail, _WHOLE) and not isinstance(tail, bool) and 1 <= tail <= DEEPEST:
             return int(tail)
-        expected = f"'copy', 'light', or a number of convolutions from 1 to {DEEPEST}"
+        expected = f"'auto', 'copy', 'light', or a number of convolutions from 1 to {DEEPEST}"
     else:
-        if tail == "copy":
+        if isinstance(tail, str) and tail in ("auto", "copy"):
             return "copy"
         expected = "'copy'"
     raise ArgumentError(f"got coarse_tail={tail!r}; in style {style!r} expected {expected}")

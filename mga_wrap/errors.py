@@ -46,6 +46,10 @@ class UnfittedWarning(UserWarning):
     """A network is used whose coarse tail and score have never learned anything: see `mga_wrap.fit`."""
 
 
+class CostWarning(UserWarning):
+    """A cut takes more multiply-accumulates than the original; the message says which takes less, if one does."""
+
+
 def nearest(name: object, known: Iterable[str]) -> str:
     """The name with what was expected and the known name nearest to it, for the end of an error message."""
     known = list(known)

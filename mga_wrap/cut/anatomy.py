@@ -9,16 +9,16 @@ from dataclasses import dataclass
 
 from rich.console import Console
 from rich.table import Column, Table
-from torch import fx, nn
+from torch import fx
 
-from mga_wrap.cut.crossing import CHANNELS, Interface, crossing_nodes, feature_channels, interface
+from mga_wrap.cut.cost import TAILS, Costs, costs_of
+from mga_wrap.cut.crossing import CHANNELS, crossing_nodes, interface
 from mga_wrap.cut.reach import Inexact, reaches
+from mga_wrap.cut.windows import spare_of, usual_halo
 from mga_wrap.errors import CutError
 from mga_wrap.graph.chain import Chain
 from mga_wrap.graph.trace import descendants, fact
 from mga_wrap.nets.layouts import Crossing
-from mga_wrap.nets.light import LightTail, depth_within
-from mga_wrap.nets.mask import MaskPredictor
 
 
 @dataclass(frozen=True)
@@ -52,10 +52,12 @@ class Anatomy:
     tail: Part
     light_macs: float
     """MACs per lr pixel of a light coarse tail (`coarse_tail="light"`)."""
-    mask_macs: float
-    """MACs per lr pixel of the mask predictor."""
+    score_macs: float
+    """MACs of the score predictor for each patch, over the lr pixels of a pixel of the feature."""
     multiple: int
     """The network works in windows whose sides are a multiple of this; 1 if it does not."""
+    spare: int = 0
+    """Feature pixels at a window's edge that the network does not fill: no halo is narrower."""
 
     @property
     def macs(self) -> float:
@@ -89,14 +91,26 @@ class Anatomy:
             halo: ring around each patch.
             coarse_tail: of the Base-Net, "copy" or "light".
         """
-        ahead = self.head.macs + sum(block.macs for block in self.blocks[:count])
-        behind = sum(block.macs for block in self.blocks[count:]) + self.tail.macs
-        tail = self.light_macs if coarse_tail == "light" else self.tail.macs
-        mask = self.mask_macs if share else 0
-        return (ahead + tail + mask + share * ((p + 2 * halo) / p) ** 2 * behind) / self.macs
+        blocks = tuple(block.macs for block in self.blocks)
+        costs = Costs(self.head.macs, blocks, self.tail.macs, self.light_macs, self.score_macs)
+        return costs.over_original(count, share=share, p=p, halo=halo, coarse_tail=coarse_tail)
 
-    def render(self, *, p: int = 16, halo: int = 2) -> str:
-        """What print shows, in 80 columns: the parts, then the cuts, for patches of side p with a halo."""
+    def halo_for(self, p: int) -> int:
+        """The halo that `accelerate` takes for patches of side p unless it is told.
+
+        Raises:
+            CutError: the network works in windows that p does not fit.
+        """
+        return usual_halo(p=p, multiple=self.multiple, spare=self.spare)
+
+    def render(self, *, p: int = 16, halo: int | None = None) -> str:
+        """What print shows, in 80 columns: the parts, then the cuts, for patches of side p.
+
+        Args:
+            p: patch side.
+            halo: ring around each patch; None: the one that `accelerate` takes.
+        """
+        halo = self.halo_for(p) if halo is None else halo
         parts = Table("part", *(Column(name, justify="right", no_wrap=True) for name in ("MACs/px", "share", "reach")))
         for part, prefix in ((self.head, "head: "), *((block, "") for block in self.blocks), (self.tail, "tail: ")):
             reach = "" if part is self.head else _reach(part.reach)
@@ -138,9 +152,6 @@ class Anatomy:
 
 _WIDTH = 80
 """Columns of what print shows."""
-TAILS = ("copy", "light")
-LIGHT = 0.5
-"""MACs of a light coarse tail, at most, over those of the network's own (but see `LightTail`, which has a least)."""
 SHARES = (0.1, 0.25, 0.5)
 
 
@@ -154,6 +165,7 @@ def describe(chain: Chain) -> Anatomy:
     total = sum(fact(node).macs for node in nodes) / pixels
     block_reach, tail_reach = reaches(chain)
     crosses = interface(chain, 1)
+    costs = costs_of(chain, crosses)
 
     def part(name: str, macs: float, reach: int | Inexact | None, crossing: tuple[str, ...] = ()) -> Part:
         known = None if isinstance(reach, Inexact) else reach
@@ -172,33 +184,11 @@ def describe(chain: Chain) -> Anatomy:
         head=part(_names(head), sum(fact(node).macs for node in head), None),
         blocks=tuple(blocks),
         tail=part(_names(tail), sum(fact(node).macs for node in tail), tail_reach),
-        light_macs=_weights(tail_of(chain, 1, crosses)) / crosses.stride**2,
-        mask_macs=_weights(MaskPredictor(feature_channels(chain, 1, crosses))) / crosses.stride**2,
+        light_macs=costs.light,
+        score_macs=costs.score,
         multiple=crosses.multiple,
+        spare=spare_of(crosses),
     )
-
-
-def tail_of(chain: Chain, count: int, crosses: Interface, *, depth: int | None = None) -> LightTail:
-    """A light coarse tail after `count` blocks, for at most `LIGHT` of the MACs of the network's own.
-
-    Args:
-        chain: the network.
-        count: blocks in the Base-Net.
-        crosses: what crosses the cut.
-        depth: as many convolutions as this, whatever they cost.
-    """
-    channels = feature_channels(chain, count, crosses)
-    batch, image_channels, height, width = chain.example.shape
-    if depth is None:
-        own = sum(fact(node).macs for node in descendants([chain.blocks[-1].end]) if node.op != "output")
-        budget = LIGHT * own * crosses.stride**2 / (batch * height * width)
-        depth = depth_within(budget, channels, image_channels, zoom=crosses.zoom)
-    return LightTail(channels, image_channels, scale=chain.scale, zoom=crosses.zoom, depth=depth)
-
-
-def _weights(module: nn.Module) -> int:
-    """Weights of convolutions: their MACs a pixel. The mask predictor's dynamic kernel is worth less than one."""
-    return sum(weight.numel() for weight in module.parameters() if weight.ndim == 4 and weight.shape[1] > 1)
 
 
 def _crossing(chain: Chain, count: int) -> tuple[str, ...]:

@@ -12,7 +12,8 @@ import torch
 from torch import nn
 
 from mga_wrap.config import CutConfig
-from mga_wrap.cut.anatomy import describe, tail_of
+from mga_wrap.cut.anatomy import describe
+from mga_wrap.cut.cost import costs_of, mask_of, tail_of
 from mga_wrap.cut.crossing import Interface, interface
 from mga_wrap.cut.graphs import Split
 from mga_wrap.cut.split import split_paper, split_pretrained
@@ -21,12 +22,10 @@ from mga_wrap.cut.windows import halo_of
 from mga_wrap.errors import CutError, MGAError, one_line
 from mga_wrap.graph.chain import Chain
 from mga_wrap.graph.trace import fact
-from mga_wrap.nets.mask import MaskPredictor
 from mga_wrap.nets.mga import Geometry, MGANet
-from mga_wrap.nets.score import ScorePredictor
 
-BASE_SHARE = {"pretrained": 0.5, "paper": 0.75}
-"""Share of the blocks that split_at="auto" leaves to the Base-Net."""
+PAPER_SHARE = 0.75
+"""Share of the blocks that split_at="auto" leaves to the Base-Net in style "paper"."""
 _ONE_DRAWS = threading.RLock()
 _PADS_NOTHING = Interface((), stride=1, zoom=1)
 
@@ -41,15 +40,16 @@ def build(model: nn.Module, chain: Chain, config: CutConfig, *, backbone: dict[s
         backbone: the arguments of `create_backbone` that build the network, if it is one of ours.
 
     Returns:
-        The accelerated network in eval mode, whose config names the block, p and halo that it came to.
+        The accelerated network in eval mode, whose config names the block, the halo and the tail that it came to.
 
     Raises:
         CutError: there is no such block, or the network cannot be cut there.
     """
-    count = blocks_in_base(chain, config)
+    count, config = resolve(chain, config)
     with _new_layers_start_alike(), _failing_as_cut_error(chain, count):
         split, halo = _split(model, chain, count, config)
-        mask = _mask(_channels(split, chain), chain, split, config).to(chain.example)  # its dtype, device
+        predictor = mask_of(config, _channels(split, chain), scale=chain.scale, zoom=split.zoom)
+        mask = predictor.to(chain.example)  # its dtype, device
     batch, channels, height, width = chain.example.shape
     macs = sum(fact(node).macs for node in chain.traced.graph.nodes if node.op != "output")
     geometry = Geometry(
@@ -62,7 +62,7 @@ def build(model: nn.Module, chain: Chain, config: CutConfig, *, backbone: dict[s
         blocks=(count, len(chain.blocks)),
         original_macs=macs / (batch * height * width),
     )
-    resolved = replace(config, split_at=chain.blocks[count - 1].name, halo=halo)
+    resolved = replace(config, halo=halo)
     net = MGANet(split.base, mask, split.refine, config=resolved, geometry=geometry, backbone=backbone).eval()
     try:
         verify(net, chain)
@@ -72,16 +72,31 @@ def build(model: nn.Module, chain: Chain, config: CutConfig, *, backbone: dict[s
     return net
 
 
-def blocks_in_base(chain: Chain, config: CutConfig) -> int:
-    """How many blocks the Base-Net gets.
+def resolve(chain: Chain, config: CutConfig) -> tuple[int, CutConfig]:
+    """How many blocks the Base-Net gets, and the config in which nothing but the halo is left open.
 
     Raises:
         CutError: there is no such block; the message lists those that there are.
     """
-    names, split_at = [block.name for block in chain.blocks], config.split_at
+    if config.split_at == "auto":
+        count = _blocks_in_base(chain, PAPER_SHARE) if config.style == "paper" else None
+    else:
+        count = _blocks_in_base(chain, config.split_at)
+    if count is None or config.coarse_tail == "auto":
+        crosses = interface(chain, count or 1)
+        costs = costs_of(chain, crosses, config=config)
+        if config.coarse_tail == "auto":
+            config = replace(config, coarse_tail=costs.usual_tail())
+        if count is None:
+            # An exact halo depends on the cut, and is no reason for another one.
+            halo = halo_of(replace(config, halo=None) if config.halo == "exact" else config, crosses)
+            count = costs.usual_count(p=config.p, halo=halo, coarse_tail=config.coarse_tail)
+    return count, replace(config, split_at=chain.blocks[count - 1].name)
+
+
+def _blocks_in_base(chain: Chain, split_at: str | int | float) -> int:
+    names = [block.name for block in chain.blocks]
     shown = f"the network has {len(names)} blocks: {', '.join(names)}"
-    if split_at == "auto":
-        split_at = BASE_SHARE[config.style]
     if isinstance(split_at, str):
         if split_at not in names[:-1]:
             raise CutError(f"got split_at={split_at!r}; expected one of the blocks but the last; {shown}")
@@ -107,15 +122,9 @@ def _split(model: nn.Module, chain: Chain, count: int, config: CutConfig) -> tup
     halo = halo_of(config, crosses, reach=reach, why=why)
     light = None
     if config.coarse_tail != "copy":
-        depth = None if config.coarse_tail == "light" else config.coarse_tail
+        depth = config.coarse_tail if isinstance(config.coarse_tail, int) else None
         light = tail_of(chain, count, crosses, depth=depth).to(chain.example)
     return split_pretrained(chain, count, crosses, halo=halo, light=light), halo
-
-
-def _mask(channels: int, chain: Chain, split: Split, config: CutConfig) -> MaskPredictor | ScorePredictor:
-    if config.mask_kind == "statistics":
-        return ScorePredictor(channels, scale=chain.scale, zoom=split.zoom)
-    return MaskPredictor(channels, **{name: value for name, value in config.mask.items() if name != "kind"})
 
 
 def _channels(split: Split, chain: Chain) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -11,13 +11,16 @@ import torch
 from torch import Tensor, fx
 
 from mga_wrap.cut.crossing import Interface, interface, map_size
+from mga_wrap.cut.operations import Operations
 from mga_wrap.graph.chain import Chain
 from mga_wrap.graph.trace import GraphRun, Traced, descendants, unchanged
 from mga_wrap.nets.layouts import to_map
 from mga_wrap.pictures.synthetic import synthetic
 
-SIZES = (48, 112)
-"""Sides of the maps on which a NaN is let loose: the second only if the first was too small."""
+SIZES = (48, 80, 112)
+"""Sides of the maps on which a NaN is let loose: each only if those before were too small."""
+TAIL = -1
+"""The number of the tail, among those of the blocks."""
 
 ALIKE = 5e-5
 """Results that differ by less, over their standard deviation, differ by rounding (of coordinates, in a grid_sample)."""
@@ -30,15 +33,39 @@ class Inexact(StrEnum):
     PLACE = "depends on where a window begins (as with a stride or a grid inside a block)"
 
 
+@dataclass(frozen=True)
+class _Seen:
+    """A network that was run on a map: the tensors of its nodes, and what each block did."""
+
+    chain: Chain
+    kept: dict[fx.Node, Any]
+    done: dict[fx.Node, Hashable]
+    """By node, the operations that it ran; equal for nodes that compute the same with other weights."""
+
+    def kind(self, number: int) -> Hashable:
+        """Equal for blocks that do the same with other weights."""
+        nodes = self.chain.blocks[number].nodes
+        place = {node: index for index, node in enumerate(nodes)}
+
+        def named(value: Any) -> Any:
+            return place.get(value, -1) if isinstance(value, fx.Node) else value
+
+        arguments = [repr(fx.node.map_aggregate((node.args, node.kwargs), named)) for node in nodes]
+        return tuple((node.op, self.done[node], given) for node, given in zip(nodes, arguments, strict=True))
+
+
 class _Kept(GraphRun):
-    """Runs a graph and keeps a copy of every node's tensor."""
+    """Runs a graph and keeps a copy of every node's tensor, and the operations that made it."""
 
     def __init__(self, traced: Traced) -> None:
         super().__init__(traced, keep=True)
         self.kept: dict[fx.Node, Any] = {}
+        self.done: dict[fx.Node, Hashable] = {}
 
     def run_node(self, n: fx.Node) -> Any:
-        value = super().run_node(n)
+        with Operations() as operations:
+            value = super().run_node(n)
+        self.done[n] = operations.signature()
         self.kept[n] = value.clone() if isinstance(value, Tensor) else value
         return value
 
@@ -49,44 +76,60 @@ def reaches(chain: Chain) -> tuple[list[int | Inexact], int | Inexact]:
     A value of 2 means: a pixel depends on the 5 x 5 around it. Fields of blocks in a row add up. No value, but
     `Inexact`: further than could be tried, as with an operation over the whole map; or the result depends on where the
     map begins, as with a stride inside a block. Both make refining patches inexact.
+
+    Of blocks that do the same with other weights only the first is measured.
     """
-    blocks: list[int | Inexact] = [Inexact.WHOLE] * len(chain.blocks)
-    tail: int | Inexact = Inexact.WHOLE
-    pending = {*range(len(blocks)), -1}
     crosses = interface(chain, 1)
+    seen = _run(chain, SIZES[0])
+    kinds = [seen.kind(number) for number in range(len(chain.blocks))]
+    parts = [*dict.fromkeys(kinds.index(kind) for kind in kinds), TAIL]
+    found: dict[int, int | Inexact] = {}
     for size in SIZES:
-        chain, kept = _run(chain, size)
-        for number in sorted(pending):
-            nodes: Iterable[fx.Node]
-            if number < 0:
-                source, end = chain.blocks[-1].end, chain.sr
-                behind = descendants([source])
-                nodes = [node for node in chain.traced.graph.nodes if node in behind and node.op != "output"]
-            else:
-                block = chain.blocks[number]
-                source, end, nodes = _input_of(block.start), block.end, block.nodes
-            part = _Part(chain, kept, source, end, list(nodes), crosses)
-            reach = _spread(part)
-            if reach is not None:
-                pending.discard(number)
-                value = Inexact.PLACE if _depends_on_place(part, reach) else reach
-                if number < 0:
-                    tail = value
-                else:
-                    blocks[number] = value
+        pending = [number for number in parts if number not in found]
         if not pending:
             break
-    return blocks, tail
+        if size != SIZES[0]:
+            seen = _run(chain, size, blocks=None if TAIL in pending else pending[-1] + 1)
+        for number in pending:
+            part = _part(seen, number, crosses)
+            reach = _spread(part)
+            if reach is not None:
+                found[number] = Inexact.PLACE if _depends_on_place(part, reach) else reach
+    return [found.get(kinds.index(kind), Inexact.WHOLE) for kind in kinds], found.get(TAIL, Inexact.WHOLE)
 
 
-def _run(chain: Chain, size: int) -> tuple[Chain, dict[fx.Node, Any]]:
+def _run(chain: Chain, size: int, *, blocks: int | None = None) -> _Seen:
+    """Run a network on a map of this side, or no more than its head and so many blocks."""
     like = chain.example
     image = synthetic(size, size, channels=like.shape[1]).to(like)
     chain = chain.at(tuple(image.shape))
     run = _Kept(chain.traced)
     with torch.no_grad(), unchanged(chain.traced.model):
-        run.run(image)
-    return chain, run.kept
+        if blocks is None:
+            run.run(image)
+        else:
+            _run_until(run, image, chain.blocks[blocks - 1].end)
+    return _Seen(chain, run.kept, run.done)
+
+
+def _run_until(run: _Kept, image: Tensor, end: fx.Node) -> None:
+    run.args_iter = iter([image])
+    for node in run.graph.nodes:
+        run.env[node] = run.run_node(node)
+        if node is end:
+            return
+
+
+def _part(seen: _Seen, number: int, crosses: Interface) -> _Part:
+    """A block by its number, or the tail."""
+    chain = seen.chain
+    if number != TAIL:
+        block = chain.blocks[number]
+        return _Part(chain, seen.kept, _input_of(block.start), block.end, list(block.nodes), crosses)
+    source = chain.blocks[-1].end
+    behind = descendants([source])
+    nodes = [node for node in chain.traced.graph.nodes if node in behind and node.op != "output"]
+    return _Part(chain, seen.kept, source, chain.sr, nodes, crosses)
 
 
 def _input_of(node: fx.Node) -> fx.Node:
@@ -136,24 +179,33 @@ class _Part:
 
 
 def _spread(part: _Part) -> int | None:
-    """How far the farthest of three NaNs gets; None if that might be farther than the map shows.
-
-    One in the middle alone would jump over the border, unseen, where a dilation is wide (here: 36 and more). Where the
-    network works in windows, it matters where in a window a NaN lies: in its corners, and in those of a shifted one.
-    """
+    """How far the farthest of some NaNs gets; None if that might be farther than the map shows."""
     height, width = part.size
-    places = [(height // 2, width // 2), (height // 4 + 1, width // 4 + 1), (3 * height // 4 + 2, 3 * width // 4 + 2)]
-    if (multiple := part.crosses.multiple) > 1:
-        row, col = (side // 2 // multiple * multiple for side in (height, width))
-        places += [(row + at, col + at) for at in {0, multiple // 2 - 1, multiple // 2, multiple - 1}]
     reach = 0
-    for place in places:
+    for place in _places(height, width, multiple=part.crosses.multiple):
         value = part.kept[part.source].clone()
         part.as_map(value)[..., place[0], place[1]] = torch.nan  # through the view
         reach = max(reach, _distance(part.again({part.source: value}), part.zoom, place))
         if reach >= (min(height, width) - 1) // 2:
             return None
     return reach
+
+
+def _places(height: int, width: int, *, multiple: int) -> list[tuple[int, int]]:
+    """(row, column) of the pixels where a NaN is let loose.
+
+    One in the middle alone would jump over the border, unseen, where a dilation is wide (here: 36 and more). Where the
+    network works in windows, it matters where in a window a NaN lies: in its corners, and in those of a shifted one;
+    and it has to start in the middle, since windows that are shifted wrap around.
+    """
+    if multiple == 1:
+        return list(zip(_thirds(height), _thirds(width), strict=True))
+    row, col = (side // 2 // multiple * multiple for side in (height, width))
+    return [(row + at, col + at) for at in sorted({0, multiple // 2 - 1, multiple // 2, multiple - 1})]
+
+
+def _thirds(side: int) -> list[int]:
+    return [side // 2, side // 4 + 1, 3 * side // 4 + 2]
 
 
 def _depends_on_place(part: _Part, reach: int) -> bool:

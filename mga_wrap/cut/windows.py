@@ -7,10 +7,22 @@ from mga_wrap.cut.crossing import Interface
 from mga_wrap.errors import CutError
 
 
-def default_halo(style: str, crosses: Interface, *, p: int) -> int | None:
-    """The halo of a style, or the next that the network's windows allow; None if none does."""
-    least = max(PATCH[style][1], spare_of(crosses))
-    return _fitting(least, p=p, multiple=crosses.multiple)
+def usual_halo(*, p: int, multiple: int, spare: int, style: str = "pretrained") -> int:
+    """The halo of a style, or the next that the network's windows allow.
+
+    Args:
+        p: patch side.
+        multiple: of an `Interface`.
+        spare: see `spare_of`.
+        style: of the cut.
+
+    Raises:
+        CutError: none does.
+    """
+    halo = _fitting(max(PATCH[style][1], spare), p=p, multiple=multiple)
+    if halo is None:
+        raise _no_halo(p, multiple)
+    return halo
 
 
 def halo_of(config: CutConfig, crosses: Interface, *, reach: int | None = None, why: str = "") -> int:
@@ -30,17 +42,12 @@ def halo_of(config: CutConfig, crosses: Interface, *, reach: int | None = None, 
     if config.halo == "exact":
         return _exact(p, multiple, reach if reach is None else max(reach, spare), why)
     if config.halo is None:
-        fitting = default_halo(config.style, crosses, p=p)
-        wanted = None
-    else:
-        wanted = config.halo
-        fitting = _fitting(max(wanted, spare), p=p, multiple=multiple)
+        return usual_halo(p=p, multiple=multiple, spare=spare, style=config.style)
+    wanted = config.halo
+    fitting = _fitting(max(wanted, spare), p=p, multiple=multiple)
     if fitting is None:
-        raise CutError(
-            f"got p={p}; the network works in windows whose sides are multiples of {multiple}, and p + 2 * halo is "
-            f"none for any halo: give p={_up(p, multiple)}"
-        )
-    if wanted not in (None, fitting):
+        raise _no_halo(p, multiple)
+    if wanted != fitting:
         raise CutError(
             f"got p={p} and halo={wanted}, windows of {p + 2 * wanted}; the network works in windows whose sides are "
             f"multiples of {multiple}{', with a halo' if spare else ''}: give halo={fitting}, or leave halo out"
@@ -65,6 +72,13 @@ def _exact(p: int, multiple: int, reach: int | None, why: str) -> int:
             f"have to keep to: give p={_up(p, multiple)}"
         )
     return _up(reach, multiple)
+
+
+def _no_halo(p: int, multiple: int) -> CutError:
+    return CutError(
+        f"got p={p}; the network works in windows whose sides are multiples of {multiple}, and p + 2 * halo is "
+        f"none for any halo: give p={_up(p, multiple)}"
+    )
 
 
 def _fitting(least: int, *, p: int, multiple: int) -> int | None:

@@ -68,14 +68,14 @@ def test_hand_counted_macs() -> None:
 
 @pytest.mark.parametrize("coarse_tail", ["copy", "light"])
 def test_the_cost_formula_is_what_the_cut_network_runs(coarse_tail: str) -> None:
-    """Every window inside the image, but for the weights of the mask's dynamic kernel (25 a patch)."""
+    """Every window inside the image; the score predictor runs once a patch."""
     model = build("LongSkip", 2)
     anatomy = mga.inspect(model)
     net = mga.accelerate(model, split_at=1, p=8, halo=2, coarse_tail=coarse_tail)
     for k in (4, 16, 64):
-        macs = net.macs(64, 64, k=k)["total"] - (0 if k == 64 else 25 * 64)
+        macs = net.macs(64, 64, k=k)["total"]
         cost = anatomy.cost(1, share=k / 64, p=8, halo=2, coarse_tail=coarse_tail)
-        assert cost == pytest.approx(macs / (64 * 64 * anatomy.macs), rel=1e-3)
+        assert cost == pytest.approx(macs / (64 * 64 * anatomy.macs), rel=1e-6)
 
 
 def test_the_cost_by_hand() -> None:
@@ -86,11 +86,12 @@ def test_the_cost_by_hand() -> None:
         head=dataclasses.replace(part, macs=5.0),
         blocks=(block,) * 4,
         tail=tail,
-        mask_macs=3.0,
+        score_macs=48.0,
         light_macs=7.0,
     )
     assert anatomy.macs == 65
-    assert anatomy.cost(3, share=0.5, p=4, halo=1) == pytest.approx((5 + 30 + 20 + 3 + 0.5 * 2.25 * (10 + 20)) / 65)
+    copied = anatomy.cost(3, share=0.5, p=4, halo=1)
+    assert copied == pytest.approx((5 + 30 + 20 + 48 / 16 + 0.5 * 2.25 * (10 + 20)) / 65)
     assert anatomy.cost(1, share=0.0, p=16, halo=2) == pytest.approx((5 + 10 + 20) / 65)
     light = anatomy.cost(3, share=0.5, p=4, halo=1, coarse_tail="light")
     assert light == pytest.approx((5 + 30 + 7 + 3 + 0.5 * 2.25 * (10 + 20)) / 65)
@@ -143,6 +144,18 @@ def test_a_network_that_works_in_windows_says_so() -> None:
     assert "p + 2 * halo has to be a multiple of 4; for an exact halo p too" in " ".join(str(anatomy).split())
     assert [block.crossing for block in anatomy.blocks] == [("8 x 1", "8 x 1")] * 3 + [()]
     assert [anatomy.reach_after(count) % 4 for count in (1, 2, 3)] == [0, 0, 0]
+
+
+def test_the_halo_that_is_priced_is_the_one_that_accelerate_takes() -> None:
+    model = build_sized("PadsToMultiple", 2)
+    anatomy, net = mga.inspect(model), mga.accelerate(model)
+    assert net.halo == anatomy.halo_for(16) == 4
+    shown = str(anatomy)
+    assert "p=16, halo=4" in shown
+    assert f"{anatomy.cost(1, share=0.5, p=16, halo=4):.2f} | " in shown
+    assert anatomy.halo_for(8) == mga.accelerate(model, p=8).halo
+    with pytest.raises(mga.CutError, match="got p=9; the network works in windows"):
+        anatomy.halo_for(9)
 
 
 def test_render_for_other_patches() -> None:

@@ -67,7 +67,7 @@ def test_what_crosses_in_style_paper(name: str) -> None:
 @pytest.mark.parametrize("style", ["pretrained", "paper"])
 def test_names_in_the_state_dict_are_the_originals(name: str, style: str) -> None:
     model = build(name, 3)
-    net, state = mga.accelerate(model, split_at=2, style=style), model.state_dict()
+    net, state = mga.accelerate(model, split_at=2, style=style, coarse_tail="copy"), model.state_dict()
     parts = {"base": set(), "refine": set(), "mask": set()}
     for key in net.state_dict():
         part, _, inner = key.partition(".")
@@ -95,7 +95,7 @@ def test_each_block_is_on_one_side(style: str) -> None:
 @pytest.mark.parametrize("style", ["pretrained", "paper"])
 @pytest.mark.parametrize("k", [0, 3, "all", "dense"])
 def test_the_users_image_is_never_written_into(name: str, style: str, k: object) -> None:
-    net, lr = mga.accelerate(build(name, 2), style=style, p=4), torch.rand(2, 3, 11, 13)
+    net, lr = mga.accelerate(build(name, 2), style=style, p=4, coarse_tail="copy"), torch.rand(2, 3, 11, 13)
     before = lr.clone()
     with torch.no_grad():
         net(lr, k=k)
@@ -106,7 +106,7 @@ def test_the_users_image_is_never_written_into(name: str, style: str, k: object)
 def test_what_crosses_is_not_written_into_by_the_coarse_tail() -> None:
     """The tail's in-place ReLU works on the last block's value, which the Refine-Net needs as it was."""
     model = build("InPlace", 2)
-    net = mga.accelerate(model, split_at=2)
+    net = mga.accelerate(model, split_at=2, coarse_tail="copy")
     seen: list[Tensor] = []
     model.body[1].register_forward_hook(lambda _, __, value: seen.append(value.clone()))
     with torch.no_grad():
@@ -120,7 +120,7 @@ def test_what_crosses_is_not_written_into_by_the_coarse_tail() -> None:
 def test_the_coarse_tail_reads_the_last_block_that_ran() -> None:
     """Continue style: the fusion of all blocks gets the last one of the Base-Net in the missing ones' place."""
     model = build("CatFusion", 2)
-    net, lr = mga.accelerate(model, split_at=2), torch.rand(1, 3, 9, 8)
+    net, lr = mga.accelerate(model, split_at=2, coarse_tail="copy"), torch.rand(1, 3, 9, 8)
     with torch.no_grad():
         fea = model.fea_conv(lr)
         one = model.B1(fea)
@@ -227,7 +227,7 @@ def test_a_tail_that_looks_back_into_the_body_is_refused_in_style_paper() -> Non
             sr = self.tail(last)
             return sr + self.tail(first)
 
-    assert mga.accelerate(LooksBack(2)) is not None
+    assert mga.accelerate(LooksBack(2), coarse_tail="copy") is not None
     with pytest.raises(mga.CutError, match=r"the upsampler also uses .* of the body; use style='pretrained'"):
         mga.accelerate(LooksBack(2), style="paper")
 
@@ -261,6 +261,6 @@ def test_one_value_an_image_may_cross() -> None:
             return self.tail(self.body(x) * gate)
 
     model, lr = Gated(2).eval(), torch.rand(2, 3, 16, 16)
-    net = mga.accelerate(model, p=4, halo=mga.inspect(model).reach_after(2))
+    net = mga.accelerate(model, split_at=2, p=4, halo=mga.inspect(model).reach_after(2))
     with torch.no_grad():
         torch.testing.assert_close(net(lr, k="all"), model(lr), atol=1e-6, rtol=0)

@@ -19,7 +19,8 @@ from mga_wrap.nets.patches import patch_count
 
 @pytest.fixture(params=["pretrained", "paper"])
 def net(request: pytest.FixtureRequest) -> mga.MGANet:
-    return mga.accelerate(build("LongSkip", 2), p=4, halo=1, style=request.param, k=0.5)
+    split_at = {"pretrained": 2, "paper": 3}[request.param]
+    return mga.accelerate(build("LongSkip", 2), split_at=split_at, p=4, halo=1, style=request.param, k=0.5)
 
 
 def image(height: int, width: int, batch: int = 1) -> Tensor:
