@@ -200,15 +200,16 @@ class MGANet(nn.Module):
         if k == "all":
             index = self.every_patch(feature)
             return self.refine_patches(coarse, crossing, index), None, index
-        score = self.score(feature, lr, coarse)
+        predicted = self.mask(feature, lr, coarse, p=self.p)
+        score = _score_of(predicted)
         if k == "auto":
-            k = self._enough(feature, lr, coarse, self.max_loss if max_loss is None else check_max_loss(max_loss))
+            k = self._enough(predicted, self.max_loss if max_loss is None else check_max_loss(max_loss))
         if k == 0:
             return coarse, score, None
         index = neediest(score, k)
         return self.refine_patches(coarse, crossing, index), score, index
 
-    def _enough(self, feature: Tensor, lr: Tensor, coarse: Tensor, max_loss: float) -> int | float:
+    def _enough(self, predicted: Tensor, max_loss: float) -> int | float:
         """What "auto" means here: of one image a number of patches, else a share.
 
         Raises:
@@ -219,14 +220,14 @@ class MGANet(nn.Module):
                 "got k='auto' for a network whose score was not fitted; call mga_wrap.fit(net, images) first, or give "
                 "a number of patches or a share"
             )
-        if lr.shape[0] > 1 or lr.is_meta or torch.compiler.is_compiling() or torch.jit.is_tracing():
-            return self.mask.usual_share(max_loss)  # shapes must not depend on what is in the images
-        return self.mask.needed(self.mask.predict(self.mask.statistics(feature, lr, coarse, p=self.p)), max_loss)
+        fixed = predicted.is_meta or torch.compiler.is_compiling() or torch.jit.is_tracing()
+        if fixed or predicted.shape[0] > 1:  # shapes must not depend on what is in the images
+            return self.mask.usual_share(max_loss)
+        return self.mask.needed(predicted, max_loss)
 
     def score(self, feature: Tensor, lr: Tensor, coarse: Tensor) -> Tensor:
         """The predicted error of each patch: (B, C, H, W), the image and the coarse image -> (B, gh, gw)."""
-        predicted: Tensor = self.mask(feature, lr, coarse, p=self.p)
-        return predicted
+        return _score_of(self.mask(feature, lr, coarse, p=self.p))
 
     def every_patch(self, feature: Tensor) -> Tensor:
         """(B, gh * gw): all positions, in one order: a window's last bits depend on its neighbours in the batch."""
@@ -356,6 +357,11 @@ def neediest(score: Tensor, k: Amount) -> Tensor:
     """(B, gh, gw) -> (B, k): the positions of the k patches with the largest score."""
     flat = score.flatten(1)
     return flat.topk(patch_count(k, flat.shape[1]), dim=1, sorted=False).indices
+
+
+def _score_of(predicted: Tensor) -> Tensor:
+    """(B, gh, gw), which a `MaskPredictor` returns, or the first of a `ScorePredictor`'s two."""
+    return predicted[:, 0] if predicted.ndim == 4 else predicted
 
 
 def _size(feature: Tensor) -> tuple[int, int]:

@@ -68,7 +68,7 @@ class ScorePredictor(nn.Module):
         self.register_buffer("fitted", torch.tensor(False))
 
     def forward(self, feature: Tensor, lr: Tensor, coarse: Tensor, *, p: int) -> Tensor:
-        """Score each patch.
+        """Say what each patch costs.
 
         Args:
             feature: (B, C, H, W), the coarse feature.
@@ -77,9 +77,10 @@ class ScorePredictor(nn.Module):
             p: patch side in feature pixels.
 
         Returns:
-            (B, gh, gw): the natural logarithm of the mean squared error, in the squared value range of the images.
+            (B, 2, gh, gw), natural logarithms of mean squared errors on luma, values in 0..1: the one that refining
+            takes away, which is the score, and the one that it leaves.
         """
-        return self.predict(self.statistics(feature, lr, coarse, p=p))[:, 0]
+        return self.predict(self.statistics(feature, lr, coarse, p=p))
 
     def predict(self, statistics: Tensor) -> Tensor:
         """(B, inputs, gh, gw) -> (B, 2, gh, gw): logarithms of what refining takes away, and leaves."""

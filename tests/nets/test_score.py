@@ -34,27 +34,27 @@ def images(height: int, width: int, *, batch: int = 1, scale: int = 2) -> tuple[
 @given(height=side, width=side, p=st.integers(1, 20))
 def test_every_size_has_a_score_a_patch(height: int, width: int, p: int) -> None:
     score = predictor()(*images(height, width), p=p)
-    assert score.shape == (1, *grid_size(height, width, p))
+    assert score.shape == (1, 2, *grid_size(height, width, p))
     assert score.isfinite().all()
 
 
 def test_a_feature_that_was_padded_has_patches_beyond_the_image() -> None:
     _, lr, coarse = images(9, 10)
     score = predictor()(torch.rand(1, 5, 16, 16), lr, coarse, p=4)
-    assert score.shape == (1, 4, 4)
+    assert score.shape == (1, 2, 4, 4)
     assert score.isfinite().all()
 
 
 def test_a_feature_of_half_the_resolution() -> None:
     """The network unshuffles its image: four pixels of sr a side for one of the feature, at x2."""
     _, lr, coarse = images(16, 24)
-    assert predictor(zoom=4)(torch.rand(1, 5, 8, 12), lr, coarse, p=4).shape == (1, 2, 3)
+    assert predictor(zoom=4)(torch.rand(1, 5, 8, 12), lr, coarse, p=4).shape == (1, 2, 2, 3)
 
 
 def test_before_it_is_fitted_it_sees_where_lr_changes() -> None:
     feature, lr, coarse = images(16, 16)
     lr[..., :8, :8] = 0.5  # flat
-    score = predictor()(feature, lr, coarse, p=4)[0]
+    score = predictor()(feature, lr, coarse, p=4)[0, 0]
     assert score[0, 0] < score[2:, 2:].min()
 
 
