@@ -132,7 +132,7 @@ def test_the_trace_holds_everything_between(net: mga.MGANet) -> None:
     assert trace.share == pytest.approx(3 / 20)
     best = trace.score.flatten(1).topk(3).indices
     assert torch.equal(trace.index.sort(dim=1).values, best.sort(dim=1).values)
-    assert torch.equal(trace.score, net.score(trace.feature))
+    assert torch.equal(trace.score, net.score(trace.feature, trace.lr, trace.coarse))
     assert torch.equal(trace.sr, net(lr, k=3))
     with pytest.raises(dataclasses.FrozenInstanceError):
         trace.sr = trace.coarse
