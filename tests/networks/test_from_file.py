@@ -70,7 +70,7 @@ def script(path: Path) -> None:
         (lambda path: path.write_bytes(b""), "cannot be read"),
         (
             lambda path: torch.save({"a": torch.zeros(1)}, path),
-            r"is no network that spandrel knows \(UnsupportedModelError\); give its code and",
+            r"spandrel knows \(UnsupportedModelError\); give its code",
         ),
         (lambda path: torch.save([1], path), "holds list; expected a state dict"),
         (lambda path: torch.save({"a": Runs()}, path), "holds other objects than tensors, or is damaged"),
