@@ -36,9 +36,10 @@ def from_file(path: Path) -> nn.Module:
     try:
         descriptor = spandrel.ModelLoader(device="cpu").load_from_state_dict(dict(found))
     except Exception as error:  # whatever a file of something else makes of the detectors of networks
+        name, said = type(error).__name__, one_line(error)
         raise CheckpointError(
-            f"{path} is no network that spandrel knows ({type(error).__name__}: {one_line(error)}); give its code and "
-            "the file as its weights: package.module:Factory or file.py:Factory, and --weights"
+            f"{path} is no network that spandrel knows ({name if said == name else f'{name}: {said}'}); give its code "
+            "and the file as its weights: package.module:Factory or file.py:Factory, and --weights"
         ) from error
     _check(descriptor, path, image=isinstance(descriptor, spandrel.ImageModelDescriptor))
     model: nn.Module = descriptor.model.float().eval()

@@ -68,11 +68,14 @@ def script(path: Path) -> None:
         (lambda path: None, "cannot be read .*No such file"),
         (junk, "cannot be read"),
         (lambda path: path.write_bytes(b""), "cannot be read"),
-        (lambda path: torch.save({"a": torch.zeros(1)}, path), "is no network that spandrel knows .*give its code and"),
+        (
+            lambda path: torch.save({"a": torch.zeros(1)}, path),
+            r"spandrel knows \(UnsupportedModelError\); give its code",
+        ),
         (lambda path: torch.save([1], path), "holds list; expected a state dict"),
         (lambda path: torch.save({"a": Runs()}, path), "holds other objects than tensors, or is damaged"),
         (lambda path: torch.save(compact(), path), "holds other objects than tensors, or is damaged"),
-        (lambda path: torch.save(compact(1).state_dict(), path), "which|holds RealESRGAN Compact, x1, 3 channels to 3"),
+        (lambda path: torch.save(compact(1).state_dict(), path), "holds RealESRGAN Compact, x1, 3 channels to 3"),
     ],
 )
 def test_files_that_are_something_else(
