@@ -50,8 +50,8 @@ def accelerate(
         split_at: how much of the network runs on the whole image. The first thing to choose: `inspect` prices each;
             "auto" takes as many blocks as an aim in MACs allows.
         k: how much is refined; can be changed at every call.
-        coarse_tail: "light" where the network's own tail costs much, which "auto" finds out, or a copy of that tail;
-            either has to be fitted or trained.
+        coarse_tail: "light", or a "copy" of the network's own; "auto" takes the light one unless it costs too much.
+            Either has to be fitted or trained.
         p: touch only if you must: larger patches are cheaper a pixel and select more coarsely.
         halo: touch only if you must: wider is closer to the original and dearer; "exact" is the original's patches.
         style: leave it for a network that is trained; "paper" is the published layout, to be trained from scratch.

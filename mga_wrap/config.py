@@ -78,10 +78,10 @@ class CutConfig:
     original bit for bit. "paper" for the published layout, which has to be trained."""
     coarse_tail: CoarseTail = "auto"
     """What makes the coarse image. "copy": a copy of the network's tail. "light": a few convolutions at the feature's
-    resolution and a PixelShuffle, for networks whose tail costs much; bilinear until it is fitted (`fit_coarse_tail`)
+    resolution and a PixelShuffle; bilinear until it is fitted (`fit_coarse_tail`)
     or trained. It has up to six convolutions before its last, for at most half of the MACs of the network's own tail;
-    where not even one fits, a narrow one. A number: as many as that, whatever they cost. "auto": "light" where the
-    network's own tail is more than a fifth of its MACs, else "copy"; in style "paper" always "copy"."""
+    where not even one fits, a narrow one. A number: as many as that, whatever they cost. "auto": "light", unless that
+    has more than a fifth of the network's MACs and more than its tail has; in style "paper" always "copy"."""
     mask: Mapping[str, Any] = field(default_factory=dict)
     """What predicts the error of each patch: kind "statistics" (`ScorePredictor`, the default in style "pretrained") or
     "convolutions" (`MaskPredictor`, the paper's, with its options dynamic, map_channels, resolution)."""

@@ -22,8 +22,9 @@ from mga_wrap.nets.score import ScorePredictor
 TAILS: tuple[Literal["copy", "light"], ...] = ("copy", "light")
 LIGHT = 0.5
 """MACs of a light coarse tail, at most, over those of the network's own (but see `LightTail`, which has a least)."""
-DEAR_TAIL = 0.2
-"""A tail with more of the network's MACs than this is dear: coarse_tail="auto" takes a light one in its place."""
+DEAR = 0.2
+"""A light tail with more of the network's MACs than this is dear: coarse_tail="auto" takes a copy where that has less.
+"""
 TARGET = 0.6
 """What split_at="auto" aims at: MACs over the original's, ..."""
 AT_SHARE = 0.2
@@ -66,8 +67,8 @@ class Costs:
         return (ahead + tail + predictor + share * ((p + 2 * halo) / p) ** 2 * behind) / self.original
 
     def usual_tail(self) -> Literal["copy", "light"]:
-        """What coarse_tail="auto" means: a light one where the network's own is dear, and a light one is less so."""
-        return "light" if self.tail > DEAR_TAIL * self.original and self.light < self.tail else "copy"
+        """What coarse_tail="auto" means: a light one, which is fitted better (docs/scheme.md), unless it is dear."""
+        return "light" if self.light <= max(self.tail, DEAR * self.original) else "copy"
 
     def usual_count(self, *, p: int, halo: int, coarse_tail: str | int) -> int:
         """What split_at="auto" means: as many blocks as `TARGET` allows; if it allows none, those of the cheapest cut.

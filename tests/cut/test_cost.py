@@ -14,7 +14,7 @@ from toys.sized import build_sized
 import mga_wrap as mga
 from mga_wrap.config import CutConfig
 from mga_wrap.counting import count_macs
-from mga_wrap.cut.cost import AT_SHARE, DEAR_TAIL, TARGET, Costs, costs_of, too_dear
+from mga_wrap.cut.cost import AT_SHARE, DEAR, TARGET, Costs, costs_of, too_dear
 from mga_wrap.cut.crossing import interface
 from mga_wrap.graph.chain import find_chain
 
@@ -44,12 +44,12 @@ def test_the_formula_by_hand() -> None:
 
 @pytest.mark.parametrize(
     ("tail", "light", "usual"),
-    [(20.0, 9.0, "copy"), (22.0, 9.0, "light"), (22.0, 23.0, "copy"), (80.0, 40.0, "light")],
+    [(80.0, 40.0, "light"), (15.0, 19.9, "light"), (15.0, 20.1, "copy"), (40.0, 40.0, "light"), (40.0, 40.1, "copy")],
 )
-def test_a_dear_tail_is_replaced_by_one_that_is_less_so(tail: float, light: float, usual: str) -> None:
+def test_a_light_tail_is_taken_unless_it_is_dear(tail: float, light: float, usual: str) -> None:
     costs = dataclasses.replace(COSTS, tail=tail, light=light)
-    assert (tail / costs.original > DEAR_TAIL) == (tail > 21.25)
     assert costs.usual_tail() == usual
+    assert (light > tail and light / costs.original > DEAR) == (usual == "copy")
 
 
 def test_the_base_net_has_as_many_blocks_as_the_aim_allows() -> None:
