@@ -50,6 +50,7 @@ class Originals:
     def remove(self) -> None:
         """Take everything away."""
         shutil.rmtree(self.folder, ignore_errors=True)
+        self._used = 0
 
     def _one(self, lr: Tensor) -> Tensor:
         path = self.folder / f"{self._key(lr)}.f16"

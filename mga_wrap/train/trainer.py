@@ -211,6 +211,8 @@ class _Fit:
                 learner.load(begun.tensors, step=begun.step)
             batches = self.feed.batches(crops, number=number, first=learner.step, processes=processes, rank=rank)
             originals = self._originals(stage)
+            if originals is not None and begun is None and accelerator.is_main_process:
+                originals.remove()  # what a kill at the end of the stage before has left
             self._loop(number, learner, batches, originals)
             best.put_back()  # the next stage starts from it
             if teaches_score(self.net, stage) and not calibrate_score(self.net, self._samples(crops)):
