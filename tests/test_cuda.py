@@ -1,0 +1,110 @@
+"""The laws on a GPU, and that nothing in the forward waits for it. Skipped where there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor
+from toys.plain import NETWORKS, build
+
+import mga_wrap as mga
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+PLAIN = sorted(NETWORKS)
+"""Toys and backbones, each named after its trap."""
+
+
+@pytest.fixture(autouse=True)
+def exact() -> Iterator[None]:
+    """No TF32, and algorithms that do not depend on the batch as far as cuDNN has them."""
+    before = torch.backends.cudnn.allow_tf32, torch.backends.cudnn.deterministic
+    torch.backends.cudnn.allow_tf32, torch.backends.cudnn.deterministic = False, True
+    yield
+    torch.backends.cudnn.allow_tf32, torch.backends.cudnn.deterministic = before
+
+
+def image(height: int = 37, width: int = 29, *, batch: int = 1) -> Tensor:
+    return torch.rand(batch, 3, height, width, generator=torch.Generator().manual_seed(3)).cuda()
+
+
+def cut(name: str, *, halo: int | str = 2) -> tuple[torch.nn.Module, mga.MGANet]:
+    model = build(name, 2).cuda().eval()
+    net = mga.accelerate(model, split_at=1, p=8, halo=halo, coarse_tail="copy")
+    net.fitted = True
+    return model, net
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_dense_is_the_original_bit_for_bit(name: str) -> None:
+    model, net = cut(name)
+    assert next(net.parameters()).is_cuda
+    with torch.no_grad():
+        assert torch.equal(net(image(), k="dense"), model(image()))
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_exact_halos_give_the_original_in_every_patch(name: str) -> None:
+    model, net = cut(name, halo="exact")
+    with torch.no_grad():
+        expected = model(image())
+        torch.testing.assert_close(net(image(), k="all"), expected, atol=2e-5, rtol=0)
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_outside_the_refined_patches_it_is_coarse(name: str) -> None:
+    _, net = cut(name)
+    with torch.no_grad():
+        trace = net.trace(image(batch=2), k=3)
+        side = net.p * net.geometry.zoom
+        for number, chosen in enumerate(trace.index.tolist()):
+            unrefined = torch.ones(trace.sr.shape[-2:], dtype=torch.bool)
+            for position in chosen:
+                row, column = divmod(position, trace.score.shape[-1])
+                unrefined[row * side : (row + 1) * side, column * side : (column + 1) * side] = False
+            assert torch.equal(trace.sr[number][:, unrefined], trace.coarse[number][:, unrefined])
+
+
+@pytest.mark.parametrize("k", [0, 0.2, 5, "all", "dense"])
+@pytest.mark.parametrize("name", ["PAN", "LongSkip", "CatFusion", "FSRCNN"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_no_operator_waits_for_the_device(name: str, k: object, dtype: torch.dtype) -> None:
+    _, net = cut(name)
+    lr = image(64, 48)
+    with torch.inference_mode(), torch.autocast("cuda", dtype, enabled=dtype != torch.float32):
+        net(lr, k=k)  # the first call of a shape may load kernels
+        torch.cuda.synchronize()
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            net(lr, k=k)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.parametrize("k", [0, 0.25, "all", "dense"])
+@pytest.mark.parametrize("name", ["PAN", "LongSkip", "FSRCNN"])
+def test_it_gives_what_the_processor_gives(name: str, k: object) -> None:
+    _, net = cut(name)
+    with torch.no_grad():
+        on_gpu = net(image(), k=k).cpu()
+        index = net.trace(image(), k=k).index
+        on_cpu = net.cpu()
+        lr = image().cpu()
+        if index is None or k == "all":
+            torch.testing.assert_close(on_gpu, on_cpu(lr, k=k), atol=1e-4, rtol=0)
+        else:  # near scores may be in another order: the same patches
+            coarse, *crossing = on_cpu.base(lr)
+            torch.testing.assert_close(on_gpu, on_cpu.refine_patches(coarse, crossing, index.cpu()), atol=1e-4, rtol=0)
+
+
+def test_fitting_on_a_gpu_brings_the_coarse_image_nearer() -> None:
+    model = mga.create_backbone("pan", scale=2).cuda().eval()
+    net = mga.accelerate(model, split_at=12, coarse_tail="light", p=8)
+    report = mga.fit(
+        net, [torch.rand(3, 96, 96, generator=torch.Generator().manual_seed(n)) for n in range(4)], seconds=5
+    )
+    assert report.after[0].fidelity > report.before[0].fidelity
+    with torch.no_grad():
+        assert torch.equal(net(image(), k="dense"), model(image()))
+        assert net(image(), k="auto").shape == (1, 3, 74, 58)
