@@ -1,10 +1,10 @@
 """Accelerate one of the networks that come with the package: fsrcnn, pan, rcan, rfdn or srresnet.
 
-python examples/accelerate_backbone.py pan --coarse-tail light
-python examples/accelerate_backbone.py pan --weights PANx4_DF2K.pth --split-at 0.5 --coarse-tail light --width 300
+python examples/accelerate_backbone.py pan
+python examples/accelerate_backbone.py pan --weights PANx4_DF2K.pth --fit photos --split-at 0.5 --width 300
 
 The steps are those of accelerate_rcan.py. Which cut saves anything differs from network to network: the table of blocks
-says so first, the seconds at the end.
+says so first; the seconds, and how near the picture comes to the original's, at the end.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from mga_wrap.backbones.rcan import RCAN
 pytestmark = pytest.mark.slow
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
-QUICK = ["--width", "40", "--repeats", "1", "--seconds", "1"]
+QUICK = ["--width", "40", "--repeats", "1", "--seconds", "0.1"]
 
 
 @pytest.fixture
@@ -36,6 +36,14 @@ def check(text: str, out: Path, *, name: str, scale: int) -> None:
         assert image.size == (40 * scale, 27 * scale)
 
 
+def check_fitted(text: str) -> None:
+    """Fitted, and how near it is stands beside the seconds."""
+    assert re.search(r"fitted in \d+ s on \d+ crops", text)
+    coarse, refined = (float(found) for found in re.findall(r"^k=[\d.]+: ([\d.]+) dB from the original", text, re.M))
+    assert text.index("fitted in") < text.index("k='dense' is") < text.index("dB from the original's picture")
+    assert refined > coarse > 5
+
+
 @pytest.mark.parametrize("example", ["accelerate_rcan"], indirect=True)
 def test_rcan(example: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     torch.save(RCAN(scale=2, n_resgroups=4, n_resblocks=1, rgb_range=255).state_dict(), tmp_path / "w.pt")
@@ -43,6 +51,7 @@ def test_rcan(example: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture
     example.main([*small, "--weights", str(tmp_path / "w.pt"), *QUICK, "--out", str(tmp_path)])
     text = capsys.readouterr().out
     check(text, tmp_path, name="rcan", scale=2)
+    check_fitted(text)
     assert re.search(r"body\.0 +│", text), "the blocks are shown"
     with pytest.raises(SystemExit, match=r"error: .*w.pt holds the weights of another network than RCAN"):
         example.main(["--weights", str(tmp_path / "w.pt"), *QUICK])
@@ -51,9 +60,10 @@ def test_rcan(example: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture
 @pytest.mark.parametrize("example", ["accelerate_backbone"], indirect=True)
 @pytest.mark.parametrize("name", ["fsrcnn", "pan", "rfdn", "srresnet"])
 def test_backbones(name: str, example: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    tail = "light" if name == "pan" else "copy"
-    example.main([name, "--scale", "2", "--coarse-tail", tail, *QUICK, "--out", str(tmp_path)])
-    check(capsys.readouterr().out, tmp_path, name=name, scale=2)
+    example.main([name, "--scale", "2", *QUICK, "--out", str(tmp_path)])
+    text = capsys.readouterr().out
+    check(text, tmp_path, name=name, scale=2)
+    check_fitted(text)
 
 
 @pytest.mark.parametrize("example", ["accelerate_spandrel"], indirect=True)

@@ -84,12 +84,13 @@ class ScorePredictor(nn.Module):
 
     def predict(self, statistics: Tensor) -> Tensor:
         """(B, inputs, gh, gw) -> (B, 2, gh, gw): logarithms of what refining takes away, and leaves."""
-        told = (statistics - self.mean) / self.deviation
+        told = (statistics - self.mean.float()) / self.deviation.float()
+        told = told.to(self.enter.weight.dtype)
         x = F.gelu(self.enter(told))
         x = x + F.gelu(self.around(x))
         x = x + F.gelu(self.mix(x))
         predicted = (self.leave(x) + self.direct(told)).float()
-        mean, deviation = self.level.view(2, 1, 2, 1, 1)
+        mean, deviation = self.level.float().view(2, 1, 2, 1, 1)
         return predicted * deviation + mean
 
     def statistics(self, feature: Tensor, lr: Tensor, coarse: Tensor, *, p: int) -> Tensor:

@@ -152,7 +152,7 @@ def test_the_halo_that_is_priced_is_the_one_that_accelerate_takes() -> None:
     assert net.halo == anatomy.halo_for(16) == 4
     shown = str(anatomy)
     assert "p=16, halo=4" in shown
-    assert f"{anatomy.cost(1, share=0.5, p=16, halo=4):.2f} | " in shown
+    assert f"{anatomy.cost(1, share=0.5, p=16, halo=4, coarse_tail='copy'):.2f}|" in shown
     assert anatomy.halo_for(8) == mga.accelerate(model, p=8).halo
     with pytest.raises(mga.CutError, match="got p=9; the network works in windows"):
         anatomy.halo_for(9)
@@ -179,7 +179,10 @@ def test_it_is_shown_in_80_columns_with_every_fact(name: str) -> None:
     assert [row[3] for row in parts[1:]] == [shown_reach(part.reach) for part in (*anatomy.blocks, anatomy.tail)]
     for count, (row, block) in enumerate(zip(cuts, anatomy.blocks, strict=False), 1):
         costs = [
-            "|".join(f"{anatomy.cost(count, share=share, p=16, halo=2, coarse_tail=tail):.2f}" for tail in TAILS)
+            "|".join(
+                f"{anatomy.cost(count, share=share, p=16, halo=anatomy.halo_for(16), coarse_tail=tail):.2f}"
+                for tail in TAILS
+            )
             for share in SHARES
         ]
         assert row == [block.name, shown_reach(anatomy.reach_after(count)), ", ".join(block.crossing), *costs]

@@ -53,7 +53,7 @@ def test_the_crop_lies_where_the_score_is_largest(monkeypatch: pytest.MonkeyPatc
     net = mga.accelerate(build("LongSkip", 2), p=4).eval()
     score = torch.zeros(1, 50, 60)
     score[:, 30:40, 20:30] = 1
-    monkeypatch.setattr(net.mask, "forward", lambda feature, *, p: score)
+    monkeypatch.setattr(net.mask, "forward", lambda feature, lr, coarse, *, p: score)
     lr, hr = pair(400, 480)
     crop = sheet_figure(net, lr, hr, name="a", k=1).crops[0].image
     assert crop.shape == (80, 80, 3)
