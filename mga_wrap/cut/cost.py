@@ -29,6 +29,8 @@ TARGET = 0.6
 """What split_at="auto" aims at: MACs over the original's, ..."""
 AT_SHARE = 0.2
 """... at this share of refined patches."""
+LEAST = 0.25
+"""Share of the blocks that the Base-Net gets at least, where that saves anything: fewer make no image worth having."""
 
 
 @dataclass(frozen=True)
@@ -71,15 +73,19 @@ class Costs:
         return "light" if self.light <= max(self.tail, DEAR * self.original) else "copy"
 
     def usual_count(self, *, p: int, halo: int, coarse_tail: str | int) -> int:
-        """What split_at="auto" means: as many blocks as `TARGET` allows; if it allows none, those of the cheapest cut.
+        """What split_at="auto" means: as many blocks as `TARGET` allows, but at least `LEAST` of them.
 
-        More blocks in the Base-Net make a better coarse image, and a dearer network.
+        More blocks in the Base-Net make a better coarse image, and a dearer network. Where even the least costs more
+        than the network itself, those of the cheapest cut.
         """
         cuts = range(1, len(self.blocks))
         cost = {
             count: self.over_original(count, share=AT_SHARE, p=p, halo=halo, coarse_tail=coarse_tail) for count in cuts
         }
-        return max((count for count in cuts if cost[count] <= TARGET), default=min(cuts, key=cost.__getitem__))
+        least = min(math.ceil(LEAST * len(self.blocks)), len(self.blocks) - 1)
+        if cost[least] >= 1:
+            return min(cuts, key=cost.__getitem__)
+        return max((count for count in cuts if cost[count] <= TARGET and count > least), default=least)
 
 
 def costs_of(chain: Chain, crosses: Interface, *, config: CutConfig | None = None) -> Costs:

@@ -10,6 +10,7 @@ from toys.plain import C, LongSkip, Residual, build, conv
 from toys.sized import build_sized
 
 import mga_wrap as mga
+from mga_wrap.cut import reach
 from mga_wrap.cut.reach import Inexact, reaches
 from mga_wrap.graph.chain import find_chain
 
@@ -32,10 +33,10 @@ def test_values_known_by_hand_at_x4(name: str) -> None:
     assert reaches(find_chain(build(name, 4))) == BY_HAND[name]
 
 
-@pytest.mark.parametrize(("scale", "reach"), [(2, 2), (3, 2), (4, 1)])
-def test_a_transposed_convolution_reaches_less_the_larger_its_stride(scale: int, reach: int) -> None:
+@pytest.mark.parametrize(("scale", "far"), [(2, 2), (3, 2), (4, 1)])
+def test_a_transposed_convolution_reaches_less_the_larger_its_stride(scale: int, far: int) -> None:
     """9x9 with padding 4: 4 sr pixels to each side, so ceil(4 / s) feature pixels."""
-    assert reaches(find_chain(build("TransposedTail", scale)))[1] == reach
+    assert reaches(find_chain(build("TransposedTail", scale)))[1] == far
 
 
 class PoolingBlock(nn.Module):
@@ -76,13 +77,13 @@ class Wide(nn.Module):
         return x + self.conv(x)
 
 
-@pytest.mark.parametrize(("dilation", "reach"), [(7, 7), (30, 30)])
-def test_a_wide_field_is_found_on_a_larger_map(dilation: int, reach: int) -> None:
+@pytest.mark.parametrize(("dilation", "far"), [(7, 7), (30, 30)])
+def test_a_wide_field_is_found_on_a_larger_map(dilation: int, far: int) -> None:
     """On the first map, of 48 x 48, a NaN in the middle would jump over the border."""
     model = LongSkip(2)
     model.body = nn.Sequential(Wide(dilation), Wide(dilation), conv(C, C))
     blocks, _ = reaches(find_chain(model))
-    assert blocks == [reach, reach]
+    assert blocks == [far, far]
 
 
 def test_one_by_one_convolutions_reach_nowhere() -> None:
@@ -121,8 +122,22 @@ def test_a_stride_inside_a_block_has_no_exact_halo(block: type[nn.Module]) -> No
 
 
 def test_the_published_attention_has_no_exact_halo() -> None:
-    """Its first block; with random weights the others' features are all but flat."""
-    assert reaches(find_chain(mga.create_backbone("rfdn", scale=2)))[0][0] is Inexact.PLACE
+    """Nor have those after the first, which do the same: with random weights their features are all but flat."""
+    blocks, tail = reaches(find_chain(mga.create_backbone("rfdn", scale=2)))
+    assert (blocks, tail) == ([Inexact.PLACE] * 6, 2)
+
+
+def test_like_blocks_are_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = []
+    spread = reach._spread
+    monkeypatch.setattr(reach, "_spread", lambda part: (measured.append(part.end.name), spread(part))[1])
+    assert reaches(find_chain(build("LongSkip", 2))) == BY_HAND["LongSkip"]
+    assert measured[0] == "body_0"
+    assert len(measured) == 2  # and the tail
+    measured.clear()
+    assert reaches(find_chain(build("ControlFlow", 2))) == BY_HAND["ControlFlow"]
+    assert measured[:2] == ["body_0", "body_1"]  # of one class, but they do not do the same
+    assert len(measured) == 3
 
 
 def test_windows_are_moved_as_a_whole() -> None:
