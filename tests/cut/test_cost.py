@@ -53,17 +53,24 @@ def test_a_light_tail_is_taken_unless_it_is_dear(tail: float, light: float, usua
 
 
 def test_the_base_net_has_as_many_blocks_as_the_aim_allows() -> None:
-    def cost(count: int) -> float:
-        return COSTS.over_original(count, share=AT_SHARE, p=16, halo=2, coarse_tail="copy")
+    costs = dataclasses.replace(COSTS, blocks=(10.0,) * 16)
 
-    count = COSTS.usual_count(p=16, halo=2, coarse_tail="copy")
+    def cost(count: int) -> float:
+        return costs.over_original(count, share=AT_SHARE, p=16, halo=2, coarse_tail="copy")
+
+    count = costs.usual_count(p=16, halo=2, coarse_tail="copy")
     assert cost(count) <= TARGET < cost(count + 1)
-    assert COSTS.usual_count(p=16, halo=2, coarse_tail="light") > count
-    light = {halo: COSTS.usual_count(p=16, halo=halo, coarse_tail="light") for halo in (2, 4)}
+    assert costs.usual_count(p=16, halo=2, coarse_tail="light") > count
+    light = {halo: costs.usual_count(p=16, halo=halo, coarse_tail="light") for halo in (2, 4)}
     assert light[4] < light[2]  # wider windows leave less
 
 
-def test_where_no_cut_reaches_the_aim_the_cheapest_is_taken() -> None:
+def test_the_base_net_has_a_quarter_of_the_blocks_at_least() -> None:
+    assert COSTS.over_original(2, share=AT_SHARE, p=16, halo=2, coarse_tail="copy") > TARGET
+    assert COSTS.usual_count(p=16, halo=2, coarse_tail="copy") == 2
+
+
+def test_where_a_quarter_costs_more_than_the_original_the_cheapest_cut_is_taken() -> None:
     costs = dataclasses.replace(COSTS, tail=200.0)
     assert costs.over_original(1, share=AT_SHARE, p=16, halo=2, coarse_tail="copy") > TARGET
     assert costs.usual_count(p=16, halo=2, coarse_tail="copy") == 1
