@@ -25,6 +25,7 @@ def examples() -> list[doctest.DocTest]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", examples(), ids=lambda test: test.name)
 def test_an_example_prints_what_it_says(
     example: doctest.DocTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -54,6 +54,7 @@ def edit(folder: Path, change: Callable[[dict], None]) -> None:
     (folder / "config.json").write_text(json.dumps(config))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "scale", "style", "options"),
     [
@@ -156,6 +157,7 @@ FORMAT_1 = Path(__file__).parent / "fixtures" / "format_1"
 """The weights that version 0.1 shipped, and what its networks made of one image."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(path.name for path in FORMAT_1.iterdir() if path.is_dir()))
 def test_checkpoints_of_format_1_load_for_ever(name: str) -> None:
     net, expected = mga.from_pretrained(FORMAT_1 / name), load_file(FORMAT_1 / "outputs.safetensors")
@@ -170,6 +172,7 @@ def test_checkpoints_of_format_1_load_for_ever(name: str) -> None:
 # Names ---------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_every_shipped_name_loads() -> None:
     for name in mga.list_pretrained():
         net = mga.from_pretrained(name)

@@ -79,7 +79,7 @@ def patch_errors(net: MGANet, one: Tensor, two: Tensor, *, grid: tuple[int, int]
 
 
 @torch.no_grad()
-def told(net: MGANet, given: Sample) -> tuple[Tensor, Tensor]:
+def known_and_wanted(net: MGANet, given: Sample) -> tuple[Tensor, Tensor]:
     """What the score knows of each patch (1, inputs, gh, gw), and what it is to say of it (1, 2, gh, gw)."""
     assert isinstance(net.mask, ScorePredictor)
     statistics = net.mask.statistics(given.feature, given.lr, given.coarse, p=net.p)

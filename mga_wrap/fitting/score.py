@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mga_wrap.fitting.samples import Sample, patch_errors, told
+from mga_wrap.fitting.samples import Sample, known_and_wanted, patch_errors
 from mga_wrap.nets.mga import MGANet, neediest
 from mga_wrap.nets.score import CALIBRATED, ScorePredictor, allowance
 
@@ -35,7 +35,7 @@ def regress(net: MGANet, learn: Sequence[Sample], *, seed: int, steps: int, goin
     """
     score = net.mask
     assert isinstance(score, ScorePredictor)
-    pairs = [told(net, one) for one in learn]
+    pairs = [known_and_wanted(net, one) for one in learn]
     x, y = (torch.cat([pair[i] for pair in pairs]) for i in range(2))
     standardise(score, x, y)
     generator = torch.Generator().manual_seed(seed)

@@ -28,7 +28,7 @@ class ScorePredictor(nn.Module):
     That is what refining the patch takes away. Beside it the error that the original itself is expected to leave, to
     the image as it really was, is predicted: together they say how many dB an unrefined patch costs (k="auto").
 
-    Each patch is told by pooled statistics: of every channel of the feature the mean and the logarithm of the standard
+    Each patch is described by pooled statistics: of every channel of the feature mean and logarithm of the standard
     deviation; of the images the logarithms of mean and spread of the squared gradient, of the detail that the coarse
     image adds to bilinear interpolation, of what it changes at lr's resolution, and of lr's own fine detail. A few
     small convolutions on the patch grid turn them into one number, so that neighbours count. Everything with
@@ -84,12 +84,12 @@ class ScorePredictor(nn.Module):
 
     def predict(self, statistics: Tensor) -> Tensor:
         """(B, inputs, gh, gw) -> (B, 2, gh, gw): logarithms of what refining takes away, and leaves."""
-        told = (statistics - self.mean.float()) / self.deviation.float()
-        told = told.to(self.enter.weight.dtype)
-        x = F.gelu(self.enter(told))
+        standardised = (statistics - self.mean.float()) / self.deviation.float()
+        standardised = standardised.to(self.enter.weight.dtype)
+        x = F.gelu(self.enter(standardised))
         x = x + F.gelu(self.around(x))
         x = x + F.gelu(self.mix(x))
-        predicted = (self.leave(x) + self.direct(told)).float()
+        predicted = (self.leave(x) + self.direct(standardised)).float()
         mean, deviation = self.level.float().view(2, 1, 2, 1, 1)
         return predicted * deviation + mean
 

@@ -183,12 +183,12 @@ def score_loss(out: Outputs) -> Tensor:
     score = out.net.mask
     if not isinstance(score, ScorePredictor):
         return 10 * mask_l1(out)
-    statistics, wanted = told(out)
+    statistics, wanted = known_and_wanted(out)
     known = wanted.shape[1]
     return ((score.predict(statistics)[:, :known] - wanted) / score.level[1, :known].view(1, -1, 1, 1)).square().mean()
 
 
-def told(out: Outputs) -> tuple[Tensor, Tensor]:
+def known_and_wanted(out: Outputs) -> tuple[Tensor, Tensor]:
     """What a `ScorePredictor` knows of each patch (B, inputs, gh, gw), and what it should say of it.
 
     That is (B, 2, gh, gw), the logarithms of what refining takes away, and leaves; without HR the first alone.

@@ -16,7 +16,7 @@ from mga_wrap.nets.parts import evaluating
 from mga_wrap.nets.score import FLOOR, ScorePredictor
 from mga_wrap.train.crops import HELD, Batch
 from mga_wrap.train.data import Pair
-from mga_wrap.train.losses import Outputs, told
+from mga_wrap.train.losses import Outputs, known_and_wanted
 
 
 @torch.no_grad()
@@ -31,7 +31,7 @@ def start_score(net: MGANet, outputs: Iterable[Outputs], samples: Sequence[Sampl
     score = net.mask
     assert isinstance(score, ScorePredictor)
     with evaluating(net):
-        pairs = [told(out) for out in outputs]
+        pairs = [known_and_wanted(out) for out in outputs]
         x, y = (torch.cat([_row(pair[i]) for pair in pairs], dim=3) for i in range(2))
         standardise(score, x, y)  # without HR the second level is the first for now
         if y.shape[1] == 1 and samples:

@@ -62,6 +62,7 @@ def enlarge(net: nn.Module, lr: np.ndarray) -> np.ndarray:
     return (sr[0].permute(1, 2, 0).clamp(0, 1) * 255).round().byte().numpy()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", SCALES)
 def test_public_checkpoints_reproduce_their_published_quality(
     scale: int,
@@ -85,6 +86,7 @@ def test_public_checkpoints_reproduce_their_published_quality(
         assert np.mean(rgb) == pytest.approx(30.218, abs=0.002)
 
 
+@pytest.mark.slow
 def test_the_public_checkpoint_reproduces_its_colours_on_set14(pan_checkpoints: dict[int, Path], shared: Path) -> None:
     net = load(pan_checkpoints[4], 4).to(memory_format=torch.channels_last)
     rgb = []

@@ -15,6 +15,7 @@ def test_the_list_is_sorted_and_holds_all_five() -> None:
     assert list_backbones() == ("fsrcnn", "pan", "rcan", "rfdn", "srresnet")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [2, 3, 4])
 @pytest.mark.parametrize("name", list_backbones())
 def test_describe_is_the_reverse_of_create(name: str, scale: int) -> None:

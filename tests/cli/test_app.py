@@ -47,6 +47,7 @@ def test_no_import_stands_inside_a_function() -> None:
         assert [node.lineno for node in inside if node not in tree.body] == [], file.relative_to(ROOT)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "code"),
     [
@@ -138,6 +139,7 @@ def test_values_that_a_declaration_has_read_take_the_place_of_their_texts(
     assert (seen[0]["k"], seen[0]["out"], seen[0]["mask"]) == (100, tmp_path / "out", False)
 
 
+@pytest.mark.slow
 def test_a_name_that_is_no_text_is_printed_byte_for_byte(saved: Path, tmp_path: Path) -> None:
     name = os.fsdecode(b"\xff\xfe.png")
     save(tmp_path / "plain.png").rename(tmp_path / name)

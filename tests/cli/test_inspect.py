@@ -40,6 +40,7 @@ def test_inspect_counts_for_any_size_and_beside_the_original(saved: Path, tmp_pa
         assert (result.exit_code, f"got --size {size}; expected WIDTHxHEIGHT" in result.stderr) == (2, True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["pan", "rfdn", "fsrcnn-m-x4"])
 def test_inspect_fits_80_columns(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")

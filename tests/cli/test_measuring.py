@@ -77,6 +77,7 @@ def test_whatever_fails_at_one_picture_is_one_line_and_the_others_go_on(
         assert {row["picture"] for row in table(tmp_path / "a.csv")} == {"0.png", "2.png", "mean"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["eval", "mask-accuracy", "sheet"])
 def test_a_broken_tiff_is_one_line_and_its_library_is_silent(command: str, saved: Path, tmp_path: Path) -> None:
     (tmp_path / "broken.tif").write_bytes(broken_tiff(tmp_path / "whole.tif"))

@@ -215,6 +215,7 @@ def test_a_photo_is_turned_upright_and_keeps_exif_and_profile(
         assert written.info["icc_profile"] == profile
 
 
+@pytest.mark.slow
 def test_a_broken_tiff_is_one_line_and_its_library_is_silent(saved: Path, photo: Path, tmp_path: Path) -> None:
     (tmp_path / "broken.tif").write_bytes(broken_tiff(tmp_path / "whole.tif"))
     (tmp_path / "cut.tif").write_bytes((tmp_path / "whole.tif").read_bytes()[:500])

@@ -166,6 +166,7 @@ def test_render_for_other_patches() -> None:
     assert f"{anatomy.head.macs:,.0f}" in anatomy.render()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*NETWORKS, *SIZED])
 def test_it_is_shown_in_80_columns_with_every_fact(name: str) -> None:
     anatomy = mga.inspect(build_sized(name, 4) if name in SIZED else build(name, 4))

@@ -13,6 +13,7 @@ from mga_wrap.cut.original import original_of
 from mga_wrap.errors import ArgumentError
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(NETWORKS))
 @pytest.mark.parametrize("coarse_tail", ["copy", "light"])
 def test_it_gives_the_originals_image_at_the_originals_cost(name: str, coarse_tail: str) -> None:

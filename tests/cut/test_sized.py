@@ -25,6 +25,7 @@ def nets(name: str, *, light: nn.Module | None = None) -> tuple[nn.Module, Sized
     return model, *sized_nets(chain, 2, interface(chain, 2), light=light)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SIZED)
 @pytest.mark.parametrize("size", [(32, 24), (40, 48)])
 def test_both_sides_together_are_the_network_at_any_size(name: str, size: tuple[int, int]) -> None:

@@ -63,6 +63,7 @@ def test_what_crosses_in_style_paper(name: str) -> None:
     assert split.trim == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("style", ["pretrained", "paper"])
 def test_names_in_the_state_dict_are_the_originals(name: str, style: str) -> None:
@@ -196,6 +197,7 @@ PUBLISHED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "scale"), PUBLISHED)
 def test_parameters_and_macs_are_the_papers_to_the_digit(name: str, scale: int) -> None:
     blocks, b, d, m, macs_b, macs_d, macs_patch = PUBLISHED[name, scale]

@@ -133,3 +133,26 @@ def test_style_paper_is_held_to_the_size_alone() -> None:
         net.refine.get_parameter("tail.0.bias").add_(0.25)
     verify(net, find_chain(model))
     assert dataclasses.asdict(net.config)["style"] == "paper"
+
+
+class Views(Residual):
+    """Looks at its input in another shape, which only contiguous memory has (RLCSR)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        pairs = x.view(x.shape[0], -1, 2).mean(dim=(1, 2))
+        return super().forward(x) + 0.1 * pairs[:, None, None, None]
+
+
+def test_a_block_that_needs_contiguous_windows_gets_them() -> None:
+    torch.manual_seed(0)
+    model = LongSkip(2)
+    model.body = nn.Sequential(*[Views() for _ in range(4)], conv(8, 8))
+    model.eval()
+    net = mga.accelerate(model, split_at=2, p=8, coarse_tail="copy")
+    assert net.geometry.contiguous
+    assert not pair()[0].geometry.contiguous
+    net.fitted, lr = True, torch.rand(1, 3, 32, 24)
+    with torch.no_grad():
+        assert torch.equal(net(lr, k="dense"), model(lr))
+        assert net(lr, k=3).shape == (1, 3, 64, 48)
+    assert mga.upscale(lr, model=net, k=3).shape == (1, 3, 64, 48)

@@ -38,6 +38,7 @@ def fitted() -> tuple[mga.MGANet, mga.FitReport]:
     return net, mga.fit(net, PICTURES, seconds=6)
 
 
+@pytest.mark.slow
 def test_it_is_nearer_to_the_original_than_before(fitted: tuple[mga.MGANet, mga.FitReport]) -> None:
     _, report = fitted
     assert [row.share for row in report.after] == [0.0, 0.1, 0.2, 0.3]
@@ -55,12 +56,14 @@ def test_the_report_is_a_table(fitted: tuple[mga.MGANet, mga.FitReport]) -> None
     assert max(map(len, lines)) <= 80
 
 
+@pytest.mark.slow
 def test_it_ends_in_its_time(fitted: tuple[mga.MGANet, mga.FitReport]) -> None:
     start = time.monotonic()
     report = mga.fit(fresh(), PICTURES, seconds=3)
     assert report.seconds <= time.monotonic() - start < 3 + 4  # the machine may be busy
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tail", ["light", "copy"])
 def test_the_originals_weights_stay(tail: str) -> None:
     model = build("LongSkip", 2)
@@ -127,6 +130,7 @@ def test_it_is_saved(fitted: tuple[mga.MGANet, mga.FitReport], tmp_path: Path) -
     assert again.fitted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["folder", "file", "pil", "array", "grey", "tensor", "batch", "mixed"])
 def test_every_kind_of_images(kind: str, tmp_path: Path) -> None:
     for number, values in enumerate(PICTURES[:2]):

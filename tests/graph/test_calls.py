@@ -137,6 +137,7 @@ for call in (mga.accelerate, mga.inspect):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_cut_error_is_all_that_is_said(name: str) -> None:
     """Torch's log of what failed on a fake image has hundreds of lines."""

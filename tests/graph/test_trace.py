@@ -109,6 +109,7 @@ def test_modules_of_others_may_be_called_while_a_network_is_traced() -> None:
     assert isinstance(graphs[0], fx.Graph)
 
 
+@pytest.mark.slow
 def test_many_threads_accelerate_at_once_and_others_run_networks() -> None:
     called, looked_up = nn.Module.__call__, nn.Module.__getattr__
     names = ["LongSkip", "CatFusion", "InPlace", "ControlFlow", "PAN", "Tokens", "WindowAttention", "WritesToSelf"]

@@ -61,6 +61,7 @@ def test_a_network_in_chunks_is_the_same(name: str, monkeypatch: pytest.MonkeyPa
         torch.testing.assert_close(net(lr, k=11), expected, atol=1e-6, rtol=0)
 
 
+@pytest.mark.slow
 def test_a_graph_for_every_size_has_no_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chunks, "PIXELS", 1)
     net = accelerate(create_backbone("fsrcnn", scale=2), p=4, k=0.5).eval()

@@ -49,6 +49,7 @@ def test_a_number_is_its_depth_whatever_it_costs(depth: int) -> None:
     assert net.config.coarse_tail == depth
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["LongSkip", "ImageAdded", "CatFusion", "PAN", "Tokens", "PadsAndAddsImage", "Unshuffles"]
 )

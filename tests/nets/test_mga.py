@@ -83,6 +83,7 @@ def test_at_least_one_patch_and_at_most_all(k: object, patches: int, count: int)
     assert patch_count(k, patches) == count
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("height", "width"), [(16, 16), (13, 21), (3, 2)])
 @pytest.mark.parametrize("k", [0, "base", 2, 0.3, 1.0, "all", "dense", None, 10**6])
 def test_macs_are_those_of_the_parts_that_run(net: mga.MGANet, height: int, width: int, k: object) -> None:

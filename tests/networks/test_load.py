@@ -227,6 +227,7 @@ def test_from_a_file_and_back(folder: Path) -> None:
         mga.from_pretrained("net")
 
 
+@pytest.mark.slow
 def test_a_real_file_and_back(shared: Path, folder: Path) -> None:
     file = shared / "weights" / "realesrgan-x4plus-anime-6b-fp16.safetensors"
     mga.accelerate(load_network(file), split_at=2).save_pretrained("net")

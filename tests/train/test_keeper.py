@@ -127,6 +127,7 @@ def header(folder: Path, **changes: object) -> str:
     return json.dumps({name: value for name, value in {**whole, **changes}.items() if value is not ...})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [

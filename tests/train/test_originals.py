@@ -87,6 +87,7 @@ def test_a_folder_that_cannot_be_written_keeps_nothing(tmp_path: Path) -> None:
     assert cache(tmp_path / "file")(images()).shape == (3, 3, 16, 16)
 
 
+@pytest.mark.slow
 def test_the_crops_of_a_taught_stage_come_again(
     make: Callable[..., mga.MGATrainer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -115,6 +116,7 @@ def test_the_crops_of_a_taught_stage_come_again(
     assert equal(nets[0], nets[2])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kill", [1, 4, 7])
 def test_killed_while_it_is_kept_the_training_goes_on_bit_for_bit(
     kill: int, make: Callable[..., mga.MGATrainer], monkeypatch: pytest.MonkeyPatch

@@ -26,6 +26,7 @@ def test_only_the_named_parts_learn(parts: tuple[str, ...]) -> None:
     assert before == {name: parameter.requires_grad for name, parameter in net.named_parameters()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tail", ["copy", "light"])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_coarse_tail_changes_the_coarse_image_and_nothing_else(name: str, tail: str) -> None:

@@ -9,7 +9,7 @@ from toys.plain import build
 import mga_wrap as mga
 from mga_wrap.train.crops import Batch
 from mga_wrap.train.data import Pair
-from mga_wrap.train.losses import Outputs, score_loss, told
+from mga_wrap.train.losses import Outputs, known_and_wanted, score_loss
 from mga_wrap.train.score import calibrate_score, samples_of, start_score
 
 
@@ -36,7 +36,7 @@ def test_a_score_starts_at_the_mean_of_what_it_should_say() -> None:
     outputs = [Outputs(net, one.lr, one.hr) for one in given.split(2)]
     start_score(net, outputs, [])
     assert net.mask.fitted
-    statistics, wanted = told(Outputs(net, given.lr, given.hr))
+    statistics, wanted = known_and_wanted(Outputs(net, given.lr, given.hr))
     torch.testing.assert_close(net.mask.level[0], wanted.mean(dim=(0, 2, 3)))
     known = (statistics - net.mask.mean) / net.mask.deviation
     assert known.mean(dim=(0, 2, 3)).abs().max() < 1e-2
