@@ -9,11 +9,12 @@ STAMP = $(VENV)/.installed
 # One torch thread a test process: two processes share the cores better than their threads would.
 WORKERS = 2
 
-.PHONY: help demo test lint docs clean
+.PHONY: help demo test quick lint docs clean
 
 help:
 	@echo 'make demo   enlarge a photograph; writes the result, the error mask and a comparison to demo-output/'
 	@echo 'make test   run the whole test suite'
+	@echo 'make quick  the tests of a developer'\''s loop: all but those marked slow'
 	@echo 'make lint   check format, style and types'
 	@echo 'make docs   build the documentation into site/'
 	@echo 'make clean  delete .venv and everything that was built (not runs/, which holds trainings)'
@@ -29,6 +30,9 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS)
+
+quick: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m "not slow"
 
 lint: $(STAMP)
 	$(BIN)/python -m ruff format --check .
