@@ -130,7 +130,9 @@ class _Run:
         self.net, self.seconds, self.seed, self.report = net, seconds, seed, report
         self.side = PATCHES * net.p * net.geometry.zoom // net.scale
         smallest = (net.p + 2 * net.halo) * net.geometry.zoom
-        self.learn_from, self.measure_on = apart(read_pictures(images, smallest=smallest), seed=seed)
+        self.learn_from, self.measure_on = apart(
+            read_pictures(images, smallest=smallest), smallest=2 * smallest, seed=seed
+        )
 
     def run(self) -> FitReport:
         net = self.net

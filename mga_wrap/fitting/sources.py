@@ -88,11 +88,16 @@ def _values(image: np.ndarray | Tensor) -> Iterator[np.ndarray]:
     yield np.repeat(values[..., None], 3, axis=2) if values.ndim == 2 else values
 
 
-def apart(pictures: list[np.ndarray], *, seed: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """(to learn from, to measure on): other pictures, or of a single one the two parts of its longer side."""
+def apart(pictures: list[np.ndarray], *, smallest: int, seed: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """(to learn from, to measure on): other pictures, or of a single one the two parts of its longer side.
+
+    A single picture of which one part would be smaller than `smallest` is used for both.
+    """
     if len(pictures) == 1:
         picture = pictures[0] if pictures[0].shape[0] >= pictures[0].shape[1] else pictures[0].swapaxes(0, 1)
         at = round(picture.shape[0] * (1 - HELD_OUT))
+        if picture.shape[0] - at < smallest:
+            return [picture], [picture]
         return [picture[:at]], [picture[at:]]
     order = np.random.default_rng(seed).permutation(len(pictures))
     kept = max(1, round(len(pictures) * HELD_OUT))
