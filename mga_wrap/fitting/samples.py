@@ -13,9 +13,7 @@ from mga_wrap.nets.light import LightTail
 from mga_wrap.nets.mask import average
 from mga_wrap.nets.mga import MGANet
 from mga_wrap.nets.score import FLOOR, ScorePredictor
-
-LUMA = (65.481 / 255, 128.553 / 255, 24.966 / 255)
-"""Of BT.601 in studio range, for values in 0..1: PSNR of the field is on it."""
+from mga_wrap.pictures.metrics import LUMA
 
 
 @dataclass
@@ -65,10 +63,10 @@ def sample(net: MGANet, crop: Crop) -> Sample:
 
 
 def luma(image: Tensor) -> Tensor:
-    """(B, 3, H, W) -> (B, 1, H, W), in 0..1; images of other channels averaged."""
+    """(B, 3, H, W) in 0..1 -> (B, 1, H, W) of BT.601 in studio range, as PSNR-Y counts; other channels averaged."""
     if image.shape[1] != len(LUMA):
         return image.mean(dim=1, keepdim=True)
-    weights = torch.tensor(LUMA, device=image.device, dtype=image.dtype).view(1, 3, 1, 1)
+    weights = torch.tensor(LUMA, device=image.device, dtype=image.dtype).view(1, 3, 1, 1) / 255
     return (image * weights).sum(dim=1, keepdim=True)
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mga_wrap.fitting.samples import Sample, known_and_wanted, patch_errors
-from mga_wrap.nets.mga import MGANet, neediest
+from mga_wrap.nets.mga import MGANet
 from mga_wrap.nets.score import CALIBRATED, ScorePredictor, allowance
 
 RATE = 2e-3
@@ -109,9 +109,3 @@ def _at(measured: Sequence[tuple[np.ndarray, ...]], loss: float, factor: float) 
         losses.append(10 * math.log10(max(error, 1e-12) / max(original.sum(), 1e-12)))
         shares.append(count / len(taken))
     return float(np.mean(losses)), float(np.mean(shares))
-
-
-@torch.no_grad()
-def choose(net: MGANet, one: Sample, share: float) -> Tensor:
-    """(1, k): the patches that the score chooses."""
-    return neediest(net.score(one.feature, one.lr, one.coarse), share)
