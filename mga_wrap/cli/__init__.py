@@ -11,10 +11,23 @@ sense.
 import io
 import sys
 
-from mga_wrap.cli import bench, evaluate, fit, inspect, mask_accuracy, sheet, tables, train, upscale
+from mga_wrap.cli import bench, choice, evaluate, fit, inspect, mask_accuracy, sheet, tables, train, upscale
 from mga_wrap.cli.app import app
 
-__all__ = ["app", "bench", "evaluate", "fit", "inspect", "main", "mask_accuracy", "sheet", "tables", "train", "upscale"]
+__all__ = [
+    "app",
+    "bench",
+    "choice",
+    "evaluate",
+    "fit",
+    "inspect",
+    "main",
+    "mask_accuracy",
+    "sheet",
+    "tables",
+    "train",
+    "upscale",
+]
 
 
 def main() -> None:

@@ -23,7 +23,7 @@ from mga_wrap.cli.options import (
     check_there,
     read_network_args,
 )
-from mga_wrap.config import HELP, CutConfig
+from mga_wrap.config import HELP, CutConfig, check_max_loss
 from mga_wrap.errors import ArgumentError
 
 
@@ -42,6 +42,9 @@ def fit(
     p: PatchSide = None,
     halo: HaloName = None,
     k: Annotated[str | None, typer.Option("--k", help=HELP["k"], show_default=str(CutConfig().k))] = None,
+    max_loss: Annotated[
+        float | None, typer.Option(help=HELP["max_loss"], show_default=str(CutConfig().max_loss))
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the draw of crops.")] = 0,
     device: Device = "auto",
 ) -> dict[str, Any]:
@@ -51,4 +54,6 @@ def fit(
     if out.exists() and not out.is_dir():
         raise ArgumentError(f"got the file {out} for an output; expected the name of a folder")
     CutConfig.from_text(split_at=split_at, coarse_tail=coarse_tail, p=p, halo=halo, k=k)  # wrong ones are told at once
+    if max_loss is not None:
+        check_max_loss(max_loss)
     return {"network_args": read_network_args(network_args)}

@@ -38,6 +38,7 @@ SplitAt = Annotated[str | None, typer.Option(help=HELP["split_at"], show_default
 CoarseTailName = Annotated[str | None, typer.Option(help=HELP["coarse_tail"], show_default=str(_DEFAULT.coarse_tail))]
 PatchSide = Annotated[str | None, typer.Option(help=HELP["p"], show_default=str(_DEFAULT.p))]
 HaloName = Annotated[str | None, typer.Option(help=HELP["halo"], show_default="2")]
+MaxLoss = Annotated[float | None, typer.Option(help=HELP["max_loss"], show_default="the network's own")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps ...")]
 DTYPE_HELP = "float32, bfloat16 (faster where the processor has it, a little less exact), float16 (GPUs)."
 

@@ -12,6 +12,7 @@ from mga_wrap.cli.options import (
     DTYPE_HELP,
     Device,
     K,
+    MaxLoss,
     ModelName,
     NetworkArgs,
     Original,
@@ -22,6 +23,7 @@ from mga_wrap.cli.options import (
     read_k,
     read_network_args,
 )
+from mga_wrap.config import check_max_loss
 
 
 @command("upscale")
@@ -37,6 +39,7 @@ def upscale(
     weights: Weights = None,
     original: Original = None,
     k: K = None,
+    max_loss: MaxLoss = None,
     mask: Annotated[
         bool, typer.Option("--mask", help="Also write the predicted error, laid over the picture.")
     ] = False,
@@ -46,5 +49,7 @@ def upscale(
     """Enlarge pictures: grey stays grey, transparency stays, 16-bit grey stays 16-bit."""
     check_network(model, original, weights=weights)
     amount = read_k(k)
+    if max_loss is not None:
+        check_max_loss(max_loss)
     check_any_there(inputs)
     return {"network_args": read_network_args(network_args), "k": amount}

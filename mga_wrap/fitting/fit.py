@@ -29,13 +29,14 @@ HELD = 48
 """Most crops that are measured on."""
 PATCHES = 6
 """Patches a side of a crop."""
-UNTIL = {"collect": 0.35, "tail": 0.7, "score": 0.9}
+UNTIL = {"collect": 0.3, "tail": 0.75, "score": 0.92}
 """Shares of the time at which each part is over; the rest is for measuring."""
 MEASURE = 0.05
 """Share of the time for each of the two measurements."""
 LEAST = 4
 """Crops that are measured on at least."""
-SCORE_STEPS = 1500
+SCORE_STEPS = 600
+"""More did not choose better."""
 
 
 @dataclass(frozen=True)
@@ -174,21 +175,21 @@ class _Run:
                 held.append(sample(self.net, next(measure)))
         return held, found
 
+    def _clock(self, *, until: float) -> Callable[[], float]:
+        """What says which share is over of the time from now to a share of the whole."""
+        begun = self._over
+        return lambda: (self._over - begun) / max(until - begun, 1e-9)
+
     def _fit_tail(self, learn: list[Sample], held: list[Sample]) -> int:
         net, tail = self.net, light_tail(self.net)
         names = coarse_tail(net, side=self.side)
         parameters = [parameter for name, parameter in net.named_parameters() if name in names]
         if tail is not None:
-            _kept_if_better(net, held, parameters, lambda: tail_fit.solve(tail, learn, seed=self.seed))
-        begun, until = self._over, UNTIL["tail"]
-        steps = tail_fit.learn_by_gradient(
-            net,
-            parameters,
-            learn,
-            held,
-            seed=self.seed,
-            going_on=lambda: (self._over - begun) / max(until - begun, 1e-9),
-        )
+            _kept_if_better(
+                net, held, parameters, lambda: tail_fit.solve(tail, learn, seed=self.seed, seconds=self.seconds)
+            )
+        clock = self._clock(until=UNTIL["tail"])
+        steps = tail_fit.learn_by_gradient(net, parameters, learn, held, seed=self.seed, going_on=clock)
         for one in learn:
             one.refresh(net)
         return steps
@@ -198,7 +199,7 @@ class _Run:
             return
         self.report(f"the coarse image is {rows(self.net, held, shares=SHARES[:1])[0].fidelity:.2f} dB from it")
         score_fit.regress(
-            self.net, learn, seed=self.seed, steps=SCORE_STEPS, going_on=lambda over: self._over < UNTIL["score"]
+            self.net, learn, seed=self.seed, steps=SCORE_STEPS, going_on=self._clock(until=UNTIL["score"])
         )
         score_fit.calibrate(self.net, held)
 

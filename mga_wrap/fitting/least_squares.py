@@ -15,8 +15,8 @@ from mga_wrap.nets.parts import evaluating
 
 RIDGE = 1e-6
 """Added to the normal equations' diagonal, over its mean: features of trained networks are all but dependent."""
-PIXELS = 60_000
-"""Pixels that the equations are made of: some fifty for each weight of an output of 64 channels."""
+PIXELS = 150_000
+"""Pixels that the equations are made of: more than a hundred for each weight of an output of 64 channels."""
 
 
 @torch.no_grad()
@@ -70,22 +70,26 @@ class Equations:
 
     Args:
         tail: is changed by `solve`.
-        crops: how many there will be, of about one size: each gives its share of `PIXELS`.
+        crops: how many there will be, of about one size: each gives its share of the pixels.
         seed: of the draw.
+        pixels: most that are taken.
     """
 
-    def __init__(self, tail: LightTail, *, crops: int, seed: int) -> None:
+    def __init__(self, tail: LightTail, *, crops: int, seed: int, pixels: int = PIXELS) -> None:
         self.tail, self.pixels = tail, 0
-        self._each = max(1, PIXELS // max(1, crops))
+        self._each = max(1, pixels // max(1, crops))
         self._draw = torch.Generator().manual_seed(seed)
         self._gram = self._moment = self._energy = torch.zeros((), dtype=torch.float64)
 
     def add(self, lr: Tensor, feature: Tensor, original: Tensor) -> None:
         """One crop, or a batch of them: (B, 3, H, W), (B, C, h, w), (B, 3, s*H, s*W)."""
-        x, y = equations(self.tail, lr, feature, original)
-        if x.shape[1] > self._each:
-            chosen = torch.randperm(x.shape[1], generator=self._draw)[: self._each].to(x.device)
-            x, y = x[:, chosen], y[:, chosen]
+        wanted = _wanted(self.tail, lr, original)
+        rows, columns = wanted.shape[-2:]
+        count = lr.shape[0] * rows * columns
+        chosen = torch.randperm(count, generator=self._draw)[: self._each].sort().values.to(lr.device)
+        image, place = chosen // (rows * columns), chosen % (rows * columns)
+        x = _seen(self.tail.widened(feature), image, place // columns, place % columns)
+        y = wanted.transpose(0, 1).flatten(1)[:, chosen]
         self._gram = self._gram + (x @ x.T).double().cpu()
         self._moment = self._moment + (x @ y.T).double().cpu()
         self._energy = self._energy + y.double().square().sum().cpu()
@@ -103,11 +107,16 @@ class Equations:
         return float(1 - left / self._energy)
 
 
-def equations(tail: LightTail, lr: Tensor, feature: Tensor, original: Tensor) -> tuple[Tensor, Tensor]:
-    """Of every pixel of the feature: what the last convolution sees (n, pixels), what it should say (3*z*z, pixels)."""
+def _wanted(tail: LightTail, lr: Tensor, original: Tensor) -> Tensor:
+    """(B, 3*z*z, h, w): what the last convolution should say at every pixel of the feature."""
     missing = original - F.interpolate(lr, scale_factor=tail.scale, mode="bilinear")
     rows, columns = (side // tail.zoom for side in missing.shape[-2:])  # a padded feature has more
-    wanted = F.pixel_unshuffle(missing[..., : rows * tail.zoom, : columns * tail.zoom], tail.zoom)
-    seen = F.unfold(tail.widened(feature), 3, padding=1).unflatten(2, feature.shape[-2:])
-    x = seen[..., :rows, :columns].transpose(0, 1).flatten(1)
-    return torch.cat([x, x.new_ones(1, x.shape[1])]), wanted.transpose(0, 1).flatten(1)
+    return F.pixel_unshuffle(missing[..., : rows * tail.zoom, : columns * tail.zoom], tail.zoom)
+
+
+def _seen(x: Tensor, image: Tensor, row: Tensor, column: Tensor) -> Tensor:
+    """(9*C + 1, n): the 3 x 3 around n pixels of (B, C, h, w) as a convolution orders its weights, and 1 for a bias."""
+    padded = F.pad(x, [1] * 4).permute(1, 0, 2, 3)
+    around = [padded[:, image, row + i, column + j] for i in range(3) for j in range(3)]
+    seen = torch.stack(around, dim=1).flatten(0, 1)
+    return torch.cat([seen, seen.new_ones(1, seen.shape[1])])

@@ -23,7 +23,7 @@ FACTORS = np.geomspace(0.02, 50, 161)
 """Tried for each of them."""
 
 
-def regress(net: MGANet, learn: Sequence[Sample], *, seed: int, steps: int, going_on: Callable[[float], bool]) -> int:
+def regress(net: MGANet, learn: Sequence[Sample], *, seed: int, steps: int, going_on: Callable[[], float]) -> int:
     """Let the score predict the logarithms of the errors; returns the steps taken.
 
     Args:
@@ -31,7 +31,7 @@ def regress(net: MGANet, learn: Sequence[Sample], *, seed: int, steps: int, goin
         learn: crops of one size.
         seed: of the draw.
         steps: at most.
-        going_on: told the share of the steps done; False ends it.
+        going_on: the share of the time that is over; 1 ends it.
     """
     score = net.mask
     assert isinstance(score, ScorePredictor)
@@ -41,11 +41,11 @@ def regress(net: MGANet, learn: Sequence[Sample], *, seed: int, steps: int, goin
     generator = torch.Generator().manual_seed(seed)
     optimiser = torch.optim.AdamW(score.parameters(), lr=RATE, weight_decay=1e-2)
     deviation = score.level[1].view(1, 2, 1, 1)
-    step = 0
+    step, begun = 0, min(going_on(), 0.999)  # the statistics have taken their part of the time
     with torch.enable_grad():
-        while step < steps and going_on(step / steps):
+        while (over := max(step / steps, (going_on() - begun) / (1 - begun))) < 1:
             for group in optimiser.param_groups:
-                group["lr"] = RATE * min(1.0, (step + 1) / 50) * 0.5 * (1 + math.cos(math.pi * step / steps))
+                group["lr"] = RATE * min(1.0, (step + 1) / 50) * 0.5 * (1 + math.cos(math.pi * over))
             chosen = torch.randint(len(x), (BATCH,), generator=generator)
             noise = torch.randn(chosen.shape[0], *x.shape[1:], generator=generator).to(x)
             given, wanted = x[chosen] + NOISE * score.deviation * noise, y[chosen]

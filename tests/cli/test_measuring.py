@@ -15,12 +15,17 @@ from mga_wrap.pictures.pairs import Pair, read_pair
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.parametrize("command", ["eval", "mask-accuracy", "sheet"])
+def style(command: str) -> str:
+    """Of a network that the command has something to say of."""
+    return "pretrained" if command == "choice" else "paper"
+
+
+@pytest.mark.parametrize("command", ["eval", "mask-accuracy", "choice", "sheet"])
 def test_a_picture_that_cannot_be_read_is_told(command: str, nets: dict[str, Path], data: Path, tmp_path: Path) -> None:
     (data / "1.png").write_bytes((data / "1.png").read_bytes()[:60])
     picture(data / "3.png", 6, 60)
     out = ("-o", tmp_path / "out") if command == "sheet" else ("--csv", tmp_path / "a.csv")
-    result = measure(command, data, nets["paper"], *out)
+    result = measure(command, data, nets[style(command)], *out)
     assert result.exit_code == 1
     first, second, *rest = result.stderr.splitlines()
     assert first.startswith(f"error: cannot read {data / '1.png'}: ")
@@ -32,7 +37,7 @@ def test_a_picture_that_cannot_be_read_is_told(command: str, nets: dict[str, Pat
         assert {row["picture"] for row in table(tmp_path / "a.csv")} == {"0.png", "2.png", "mean"}
 
 
-@pytest.mark.parametrize("command", ["eval", "mask-accuracy", "sheet"])
+@pytest.mark.parametrize("command", ["eval", "mask-accuracy", "choice", "sheet"])
 def test_what_cannot_be_is_told_in_one_line(command: str, nets: dict[str, Path], data: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     picture(tmp_path / "lr" / "0.png", 10, 12)
@@ -48,16 +53,21 @@ def test_what_cannot_be_is_told_in_one_line(command: str, nets: dict[str, Path],
         (("--k", 0 if command == "mask-accuracy" else -1), 2, "got k="),
     ]
     for words, code, text in cases:
-        result = measure(command, data, nets["paper"], *more, *words)
+        result = measure(command, data, nets[style(command)], *more, *words)
         assert (result.exit_code, len(result.stderr.splitlines())) == (code, 1), result.stderr
         assert text in result.stderr
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("error", [RuntimeError("odd"), OSError(5, "broken"), MemoryError("too large")])
-@pytest.mark.parametrize("command", ["eval", "mask-accuracy", "sheet"])
+@pytest.mark.parametrize("command", ["eval", "mask-accuracy", "choice", "sheet"])
 def test_whatever_fails_at_one_picture_is_one_line_and_the_others_go_on(
-    command: str, error: Exception, saved: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    command: str,
+    error: Exception,
+    nets: dict[str, Path],
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     module = f"mga_wrap.cli.work.{ {'eval': 'evaluate'}.get(command, command.replace('-', '_')) }"
 
@@ -68,7 +78,7 @@ def test_whatever_fails_at_one_picture_is_one_line_and_the_others_go_on(
 
     monkeypatch.setattr(f"{module}.read_pair", fail_at_one)
     out = ("-o", tmp_path / "out") if command == "sheet" else ("--csv", tmp_path / "a.csv")
-    result = measure(command, data, saved, *out)
+    result = measure(command, data, nets[style(command)], *out)
     assert result.exit_code == 1
     assert result.stderr.splitlines()[0] == f"error: {data / '1.png'}: {error}"
     if command == "sheet":
@@ -78,10 +88,22 @@ def test_whatever_fails_at_one_picture_is_one_line_and_the_others_go_on(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", ["eval", "mask-accuracy", "sheet"])
-def test_a_broken_tiff_is_one_line_and_its_library_is_silent(command: str, saved: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", ["eval", "mask-accuracy", "choice", "sheet"])
+def test_a_broken_tiff_is_one_line_and_its_library_is_silent(
+    command: str, nets: dict[str, Path], tmp_path: Path
+) -> None:
     (tmp_path / "broken.tif").write_bytes(broken_tiff(tmp_path / "whole.tif"))
-    words = [command, "--data", tmp_path / "broken.tif", "--scale", 2, "--model", saved, "--device", "cpu"]
+    words = [
+        command,
+        "--data",
+        tmp_path / "broken.tif",
+        "--scale",
+        2,
+        "--model",
+        nets[style(command)],
+        "--device",
+        "cpu",
+    ]
     words += ["-o", tmp_path / "out"] if command == "sheet" else []
     line = [sys.executable, "-m", "mga_wrap", *map(str, words)]
     done = subprocess.run(line, capture_output=True, text=True, check=False, cwd=ROOT)  # C writes past Python
@@ -91,7 +113,11 @@ def test_a_broken_tiff_is_one_line_and_its_library_is_silent(command: str, saved
 
 @pytest.mark.parametrize(
     ("command", "option"),
-    [(command, option) for command in ("eval", "mask-accuracy") for option in ("--csv", "--json", "--markdown")]
+    [
+        (command, option)
+        for command in ("eval", "mask-accuracy", "choice")
+        for option in ("--csv", "--json", "--markdown")
+    ]
     + [("eval", "--plot")],
 )
 def test_an_output_that_is_a_folder_is_told_before_anything_is_measured(

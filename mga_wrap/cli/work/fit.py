@@ -28,6 +28,7 @@ def fit(
     p: str | None,
     halo: str | None,
     k: str | None,
+    max_loss: float | None,
     seed: int,
     device: str,
 ) -> None:
@@ -40,6 +41,8 @@ def fit(
         check_uncut(network, cut)
     else:
         net = accelerate_as(net, CutConfig.from_text(**cut))
+    if max_loss is not None:
+        net.max_loss = max_loss
     print(fit_network(net.to(place), data, seconds=seconds, seed=seed, report=_say))
     net.save_pretrained(out)
     print(out)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,11 @@ def accelerated(net: nn.Module, given: Given) -> MGANet:
             "DIR -o OUT makes one of it"
         )
     return net
+
+
+def with_max_loss(net: MGANet, max_loss: float | None) -> MGANet:
+    """The network with another own `max_loss`, if one is given."""
+    return net if max_loss is None else net.with_cut(config=replace(net.config, max_loss=max_loss))
 
 
 def check_uncut(network: str | None, cut: Mapping[str, str | None]) -> None:

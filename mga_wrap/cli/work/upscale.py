@@ -14,7 +14,7 @@ from torch import nn
 
 from mga_wrap.cli.failures import say_error
 from mga_wrap.cli.work.each import each_picture
-from mga_wrap.cli.work.network import Given, accelerated, find_network, scale_of
+from mga_wrap.cli.work.network import Given, accelerated, find_network, scale_of, with_max_loss
 from mga_wrap.config import Amount
 from mga_wrap.errors import ArgumentError, ImageError
 from mga_wrap.figures.overlays import trace_overlay
@@ -53,6 +53,7 @@ def upscale(
     weights: Path | None,
     original: str | None,
     k: Amount | None,
+    max_loss: float | None,
     mask: bool,
     device: str,
     dtype: str | None,
@@ -63,8 +64,8 @@ def upscale(
     arithmetic = check_dtype(dtype)
     files, failures = _expand(inputs)
     jobs = _plan(files, out, single=len(inputs) == 1, scale=scale_of(net), mask=mask)
-    if k is not None or mask:
-        accelerated(net, given)
+    if k is not None or mask or max_loss is not None:
+        net = with_max_loss(accelerated(net, given), max_loss)
 
     def work(job: _Job) -> None:
         line = _run(job, net, k, arithmetic)
