@@ -28,16 +28,16 @@ def regress(net: MGANet, learn: Sequence[Sample], *, seed: int, steps: int, goin
 
     Args:
         net: with a `ScorePredictor`, whose statistics are standardised anew.
-        learn: crops of one size.
+        learn: crops; those of one size are learned from together.
         seed: of the draw.
         steps: at most.
         going_on: the share of the time that is over; 1 ends it.
     """
     score = net.mask
     assert isinstance(score, ScorePredictor)
-    pairs = [known_and_wanted(net, one) for one in learn]
-    x, y = (torch.cat([pair[i] for pair in pairs]) for i in range(2))
-    standardise(score, x, y)
+    groups = _of_one_size([known_and_wanted(net, one) for one in learn])
+    standardise(score, *(torch.cat([by_patch(group[i]) for group in groups], dim=1) for i in range(2)))
+    shares = torch.tensor([float(len(x)) for x, _ in groups])
     generator = torch.Generator().manual_seed(seed)
     optimiser = torch.optim.AdamW(score.parameters(), lr=RATE, weight_decay=1e-2)
     deviation = score.level[1].view(1, 2, 1, 1)
@@ -46,6 +46,7 @@ def regress(net: MGANet, learn: Sequence[Sample], *, seed: int, steps: int, goin
         while (over := max(step / steps, (going_on() - begun) / (1 - begun))) < 1:
             for group in optimiser.param_groups:
                 group["lr"] = RATE * min(1.0, (step + 1) / 50) * 0.5 * (1 + math.cos(math.pi * over))
+            x, y = groups[int(torch.multinomial(shares, 1, generator=generator))] if len(groups) > 1 else groups[0]
             chosen = torch.randint(len(x), (BATCH,), generator=generator)
             noise = torch.randn(chosen.shape[0], *x.shape[1:], generator=generator).to(x)
             given, wanted = x[chosen] + NOISE * score.deviation * noise, y[chosen]
@@ -60,12 +61,31 @@ def regress(net: MGANet, learn: Sequence[Sample], *, seed: int, steps: int, goin
     return step
 
 
+def _of_one_size(pairs: Sequence[tuple[Tensor, Tensor]]) -> list[tuple[Tensor, Tensor]]:
+    """Batches of one grid of patches each: small pictures give small crops."""
+    sizes: dict[torch.Size, list[tuple[Tensor, Tensor]]] = {}
+    for pair in pairs:
+        sizes.setdefault(pair[0].shape, []).append(pair)
+    return [(torch.cat([x for x, _ in group]), torch.cat([y for _, y in group])) for group in sizes.values()]
+
+
+def by_patch(x: Tensor) -> Tensor:
+    """(B, n, gh, gw) -> (n, B * gh * gw)."""
+    return x.transpose(0, 1).flatten(1)
+
+
 @torch.no_grad()
 def standardise(score: ScorePredictor, x: Tensor, y: Tensor) -> None:
-    """Bring what goes in and what comes out to mean 0 and deviation 1; the score starts from 0 again."""
-    score.mean.copy_(x.mean(dim=(0, 2, 3), keepdim=True))
-    score.deviation.copy_(x.std(dim=(0, 2, 3), keepdim=True) + 1e-3)
-    score.level.copy_(torch.stack([y.mean(dim=(0, 2, 3)), y.std(dim=(0, 2, 3)) + 1e-3]))
+    """Bring what goes in and what comes out to mean 0 and deviation 1; the score starts from 0 again.
+
+    Args:
+        score: whose buffers are set.
+        x: (inputs, patches).
+        y: (2, patches).
+    """
+    score.mean.copy_(x.mean(dim=1).view_as(score.mean))
+    score.deviation.copy_(x.std(dim=1).view_as(score.deviation) + 1e-3)
+    score.level.copy_(torch.stack([y.mean(dim=1), y.std(dim=1) + 1e-3]))
     score.direct.weight.zero_()
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mga_wrap.fitting.samples import Sample, patch_errors, sample
-from mga_wrap.fitting.score import calibrate, standardise
+from mga_wrap.fitting.score import by_patch, calibrate, standardise
 from mga_wrap.fitting.sources import Crop, crops
 from mga_wrap.nets.mga import MGANet
 from mga_wrap.nets.parts import evaluating
@@ -32,9 +32,9 @@ def start_score(net: MGANet, outputs: Iterable[Outputs], samples: Sequence[Sampl
     assert isinstance(score, ScorePredictor)
     with evaluating(net):
         pairs = [known_and_wanted(out) for out in outputs]
-        x, y = (torch.cat([_row(pair[i]) for pair in pairs], dim=3) for i in range(2))
+        x, y = (torch.cat([by_patch(pair[i]) for pair in pairs], dim=1) for i in range(2))
         standardise(score, x, y)  # without HR the second level is the first for now
-        if y.shape[1] == 1 and samples:
+        if len(y) == 1 and samples:
             left = torch.cat([_left(net, one).flatten() for one in samples]).add(FLOOR).log()
             score.level[:, 1] = torch.stack([left.mean(), left.std() + 1e-3])
     score.fitted.fill_(True)
@@ -67,11 +67,6 @@ def samples_of(net: MGANet, held: Batch, pairs: Sequence[Pair], *, side: int, se
         found = list(itertools.islice(crops(pictures, scale=net.scale, side=side, seed=seed), HELD)) if pictures else []
     with evaluating(net):
         return [sample(net, one) for one in found]
-
-
-def _row(x: Tensor) -> Tensor:
-    """(B, n, gh, gw) -> (1, n, 1, B * gh * gw)."""
-    return x.transpose(0, 1).flatten(1)[None, :, None]
 
 
 def _left(net: MGANet, one: Sample) -> Tensor:

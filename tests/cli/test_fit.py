@@ -148,3 +148,14 @@ def test_a_network_that_was_never_fitted_is_a_note(mine: Path) -> None:
     assert result.exit_code == 0
     assert result.stderr.startswith("note: this network was cut and never fitted")
     assert result.stderr.count("\n") == 1
+
+
+def test_a_backbone_that_is_cut_is_cut_anew_with_its_weights(mine: Path) -> None:
+    words = ("fit", "pan-m-x4", "--split-at", "2", "--coarse-tail", "light", "--data", "photos", "--seconds", "0")
+    result = run(*words, "-o", "fast")
+    assert result.exit_code == 0, result.stderr
+    net, before = mga.from_pretrained("fast"), mga.from_pretrained("pan-m-x4")
+    assert net.config.split_at == "SCPA_trunk.1"
+    lr = torch.rand(1, 3, 20, 17)
+    with torch.no_grad():
+        assert torch.equal(net(lr, k="dense"), before(lr, k="dense"))

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from mga_wrap.api import accelerate_as
+from mga_wrap.backbones.registry import create_backbone
 from mga_wrap.cli.work.network import Given, check_uncut
 from mga_wrap.config import CutConfig
 from mga_wrap.fitting.fit import fit as fit_network
@@ -37,15 +41,30 @@ def fit(
     out.mkdir(parents=True, exist_ok=True)  # whatever forbids it is told before a minute is over
     net = Given(network, args=network_args, weights=weights, original=original).load(scale=scale)
     cut = {"split_at": split_at, "coarse_tail": coarse_tail, "p": p, "halo": halo, "k": k}
-    if isinstance(net, MGANet):
-        check_uncut(network, cut)
-    else:
+    if isinstance(net, MGANet) and any(value is not None for value in cut.values()):
+        net = _whole(net, network, cut)
+    if not isinstance(net, MGANet):
         net = accelerate_as(net, CutConfig.from_text(**cut))
     if max_loss is not None:
         net.max_loss = max_loss
     print(fit_network(net.to(place), data, seconds=seconds, seed=seed, report=_say))
     net.save_pretrained(out)
     print(out)
+
+
+def _whole(net: MGANet, network: str, cut: Mapping[str, str | None]) -> nn.Module:
+    """The backbone that was cut, with its weights, to be cut anew.
+
+    Raises:
+        ArgumentError: it is no backbone of the package, or its layers are not in it as they were.
+    """
+    layers = {**net.base.state_dict(), **net.refine.state_dict()}
+    model = None if net.backbone is None else create_backbone(**net.backbone).eval()
+    if model is None or net.config.style != "pretrained" or not model.state_dict().keys() <= layers.keys():
+        check_uncut(network, cut)
+    assert model is not None
+    model.load_state_dict({name: layers[name] for name in model.state_dict()})
+    return model
 
 
 def _say(line: str) -> None:
