@@ -29,6 +29,8 @@ from mga_wrap.pictures import Picture, read_image, resize_bicubic, write_image
 HERE = Path(__file__).resolve().parent
 CROP = (160, 240)  # height and width of the part that is shown enlarged, pixels
 REPEATS = 7
+AMPLIFIED = 8
+"""Times what refining changed is shown: a few levels of 255, which the eye finds only side by side."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -39,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--k", type=float, help="share of the patches to refine, 0 to 1 (the network's own by default)")
     given = parser.parse_args(arguments)
     try:
-        demonstrate(mga.from_pretrained(embedded(4)), image=given.image, out=given.out, k=given.k)
+        demonstrate(mga.from_pretrained(embedded(3)), image=given.image, out=given.out, k=given.k)
     except mga.MGAError as error:
         sys.exit(f"error: {error}")
 
@@ -63,11 +65,13 @@ def demonstrate(net: mga.MGANet, *, image: Path, out: Path, k: Amount | None = N
 
 
 def compare(picture: Picture, trace: MGATrace, *, net: mga.MGANet) -> np.ndarray:
-    """Bicubic, coarse and refined next to each other; below, the part whose patches need refinement most."""
+    """Bicubic, coarse, refined and what refining changed; below, the part whose patches need refinement most."""
+    coarse, refined = as_array(trace.coarse), as_array(trace.sr)
     pictures = {
         "bicubic": np.clip(resize_bicubic(picture.rgb, net.scale), 0, 1),
-        "coarse (Base-Net)": as_array(trace.coarse),
-        f"refined ({trace.share:.0%} of the patches)": as_array(trace.sr),
+        "coarse (Base-Net)": coarse,
+        f"refined ({trace.share:.0%} of the patches)": refined,
+        f"their difference x {AMPLIFIED}": np.clip(0.5 + AMPLIFIED * (refined - coarse), 0, 1),
     }
     crop = neediest_crop(trace.score[0].cpu().numpy(), side=net.p * net.scale, size=trace.sr.shape[-2:], crop=CROP)
     return side_by_side(pictures, crop=crop)

@@ -18,7 +18,7 @@ from mga_wrap.origin import unwrapped
 Model = nn.Module | str | os.PathLike[str]
 """A network lr -> sr, the name of a pretrained one, or the folder of a saved one."""
 
-EMBEDDED = {2: "pan-m-x2", 3: "fsrcnn-m-x3", 4: "pan-m-x4"}
+EMBEDDED = {2: "pan-m-x2", 3: "pan-m-x3", 4: "pan-m-x4"}
 """The network in the package that is used for a scale where none is named: the best of that scale."""
 
 _LOADING = threading.Lock()  # threads that ask for one network at once shall get one

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from mga_wrap.config import Amount, check_k
+from mga_wrap.config import Amount
 from mga_wrap.counting import activations_by_module, count_activations, count_macs, count_parameters, macs_by_module
 from mga_wrap.nets.mga import PARTS, MGANet
 from mga_wrap.nets.patches import grid_size, patch_count
@@ -82,13 +82,13 @@ def cost_table(
         net: the network; it is left as it is.
         height: of the lr image, pixels.
         width: of the lr image, pixels.
-        k: how much is refined, see `MGANet.forward`; None is the network's own.
+        k: how much is refined, see `MGANet.without_image`; None is the network's own.
         original: the network that was accelerated, (B, 3, H, W) -> (B, 3, s*H, s*W), for the row beside.
 
     Raises:
         ArgumentError: k is none of what it may be.
     """
-    k = net.k if k is None else check_k(k)
+    k = net.without_image(k)
     hollow, lr = net.hollow(height, width)
     with torch.no_grad():
         _, feature, *_ = hollow.base(lr)

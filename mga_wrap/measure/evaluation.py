@@ -6,6 +6,7 @@ import copy
 import statistics
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from mga_wrap.config import Amount
 from mga_wrap.counting import count_macs
 from mga_wrap.cut.original import original_of
 from mga_wrap.errors import ArgumentError, ImageError, one_line
-from mga_wrap.infer.api import enlarge
+from mga_wrap.infer.api import enlarge, explain
 from mga_wrap.measure.costs import cost_table
 from mga_wrap.measure.rows import Row
 from mga_wrap.measure.settings import Setting, with_patch
@@ -73,7 +74,7 @@ class Evaluation:
             enlarged = enlarge(net, lr, k=setting.k)  # on the host when it returns: the device is done
             seconds.append(time.perf_counter() - start)
         try:
-            figures = self._quality(as_bytes(enlarged.rgb), hr) | self._cost(net, setting, *lr.size)
+            figures = self._quality(as_bytes(enlarged.rgb), hr) | self._cost(net, _counted(net, setting, lr), *lr.size)
         except ImageError as error:
             raise ImageError(f"cannot measure {name}: {one_line(error)}") from error
         if self.repeats:
@@ -155,6 +156,14 @@ def _network(net: nn.Module, setting: Setting) -> nn.Module:
             raise ArgumentError(f"got {type(net).__name__}, which was not accelerated; measure it as it is, by k=None")
         return net
     return original_of(net) if setting.original else with_patch(net, setting.p)
+
+
+def _counted(net: nn.Module, setting: Setting, lr: Picture) -> Setting:
+    """The setting whose cost this picture has: of "auto" the number of patches that it takes."""
+    if not isinstance(net, MGANet) or (net.k if setting.k is None else setting.k) != "auto":
+        return setting
+    _, trace = explain(net, lr, k="auto")
+    return replace(setting, k=0 if trace.index is None else trace.index.shape[1])
 
 
 def _count(net: nn.Module, setting: Setting, height: int, width: int) -> dict[str, float]:

@@ -215,15 +215,31 @@ class MGANet(nn.Module):
         Raises:
             ArgumentError: the network was not fitted.
         """
+        mask = self._calibrated()
+        fixed = torch.compiler.is_compiling() or torch.jit.is_tracing()
+        if fixed or predicted.shape[0] > 1:  # shapes must not depend on what is in the images
+            return mask.usual_share(max_loss)
+        return mask.needed(predicted, max_loss)
+
+    def _calibrated(self) -> ScorePredictor:
         if not isinstance(self.mask, ScorePredictor) or not self.mask.is_calibrated:
             raise ArgumentError(
                 "got k='auto' for a network whose score was not fitted; call mga_wrap.fit(net, images) first, or give "
                 "a number of patches or a share"
             )
-        fixed = predicted.is_meta or torch.compiler.is_compiling() or torch.jit.is_tracing()
-        if fixed or predicted.shape[0] > 1:  # shapes must not depend on what is in the images
-            return self.mask.usual_share(max_loss)
-        return self.mask.needed(predicted, max_loss)
+        return self.mask
+
+    def without_image(self, k: Amount | None = None) -> Amount:
+        """What is refined where no image is there to ask: for "auto" the share that it came to while fitting.
+
+        Args:
+            k: see `forward`; None is the network's own.
+
+        Raises:
+            ArgumentError: k cannot be, or is "auto" for a network that was not fitted.
+        """
+        k = self.k if k is None else check_k(k)
+        return self._calibrated().usual_share(self.max_loss) if k == "auto" else k
 
     def score(self, feature: Tensor, lr: Tensor, coarse: Tensor) -> Tensor:
         """The predicted error of each patch: (B, C, H, W), the image and the coarse image -> (B, gh, gw)."""
@@ -286,8 +302,10 @@ class MGANet(nn.Module):
         """Multiply-accumulates of convolutions and matrix products for one lr image of (height, width).
 
         Returns:
-            MACs of "base", "mask", "refine" and their "total", counted by running the network on the meta device.
+            MACs of "base", "mask", "refine" and their "total", counted by running the network on the meta device; of
+            k="auto" those of the share that it came to on average while fitting.
         """
+        k = self.without_image(k)
         net, lr = self.hollow(height, width)
         counted = macs_by_module(net, lr, k=k)
         macs = {part: counted[part] for part in PARTS}

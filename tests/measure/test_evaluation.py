@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+import mga_wrap as mga
 from mga_wrap.api import accelerate
 from mga_wrap.backbones.registry import create_backbone
 from mga_wrap.errors import ArgumentError, ImageError
@@ -71,6 +72,18 @@ def test_rows_come_by_k(tmp_path: Path) -> None:
     rows = evaluate(net, files, scale=2, ks=[0, 1, 1.0])
     assert [(row.picture, row.k) for row in rows] == [(name, k) for k in (0, 1, 1.0) for name in ("0.png", "1.png")]
     assert len({row.psnr_y for row in rows[::2]}) == 3  # 1 is one patch, 1.0 all of them
+
+
+def test_auto_costs_what_each_picture_takes(tmp_path: Path) -> None:
+    net = mga.from_pretrained("pan-m-x2")
+    Image.fromarray(np.full((96, 96, 3), 90, np.uint8)).save(tmp_path / "flat.png")
+    files = [tmp_path / "flat.png", *save(tmp_path, (96, 96))]
+    flat, busy = evaluate(net, files, scale=2, ks=["auto"])
+    assert flat.share is not None
+    assert busy.share is not None
+    assert flat.share < busy.share
+    assert (flat.macs or 0) < (busy.macs or 0) <= net.macs(48, 48, k="all")["total"]
+    assert net.macs(48, 48, k="auto") == net.macs(48, 48, k=net.without_image("auto"))
 
 
 def test_the_original_is_asked_for_beside_the_ks(tmp_path: Path) -> None:
