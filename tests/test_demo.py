@@ -59,8 +59,8 @@ def test_the_demo_writes_its_pictures_and_prints_its_figures(
 
 def test_the_demo_enlarges_its_photograph(demo: ModuleType, tmp_path: Path) -> None:
     demo.main(["--out", str(tmp_path)])
-    with Image.open(tmp_path / "chelsea_x4.png") as image:
-        assert image.size == (1200, 800)
+    with Image.open(tmp_path / "chelsea_x3.png") as image:
+        assert image.size == (900, 600)
 
 
 def test_every_picture_among_the_examples_has_a_licence() -> None:
