@@ -25,7 +25,7 @@ from rich.table import Table
 from torch import nn
 
 import mga_wrap as mga
-from mga_wrap.api import accelerate_as
+from mga_wrap.making import accelerate_as
 from mga_wrap.bench import bench
 from mga_wrap.files import whole_file
 from mga_wrap.infer import enlarge

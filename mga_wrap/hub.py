@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from mga_wrap.api import accelerate_as
+from mga_wrap.making import accelerate_as
 from mga_wrap.backbones.registry import create_backbone
 from mga_wrap.checkpoint import CONFIG, WEIGHTS, read_config, read_weights
 from mga_wrap.config import CutConfig

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from mga_wrap.api import accelerate_as
+from mga_wrap.making import accelerate_as
 from mga_wrap.backbones.fsrcnn import start_as_nearest
 from mga_wrap.backbones.registry import list_backbones
 from mga_wrap.config import CutConfig

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from torch import nn
 
-from mga_wrap.api import accelerate_as
+from mga_wrap.making import accelerate_as
 from mga_wrap.backbones.registry import create_backbone
 from mga_wrap.bench import report
 from mga_wrap.bench.benchmark import SHARES

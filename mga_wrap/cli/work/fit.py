@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from mga_wrap.api import accelerate_as
+from mga_wrap.making import accelerate_as
 from mga_wrap.cli.work.network import Given, check_uncut
 from mga_wrap.config import CutConfig
 from mga_wrap.fitting.fit import fit as fit_network
