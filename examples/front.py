@@ -25,11 +25,11 @@ from rich.table import Table
 from torch import nn
 
 import mga_wrap as mga
-from mga_wrap.api import accelerate_as
 from mga_wrap.bench import bench
 from mga_wrap.files import whole_file
 from mga_wrap.infer import enlarge
 from mga_wrap.infer.engine import DType
+from mga_wrap.making import accelerate_as
 from mga_wrap.pictures import psnr
 from mga_wrap.pictures.pairs import Pair, as_bytes, find_pairs, read_pair
 from mga_wrap.train import losses

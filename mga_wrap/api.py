@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any
+from typing import Any, overload
 
 import torch
 from torch import Tensor, nn
 
-from mga_wrap.backbones.registry import describe_backbone
 from mga_wrap.config import Amount, CoarseTail, CutConfig, Halo, Style
 from mga_wrap.cut.anatomy import Anatomy, describe
-from mga_wrap.cut.build import build
-from mga_wrap.cut.cost import too_dear
 from mga_wrap.cut.crossing import interface
 from mga_wrap.errors import CostWarning
 from mga_wrap.fitting.fit import fit as fit_network
 from mga_wrap.fitting.sources import Images
-from mga_wrap.graph.chain import Chain, find_chain
+from mga_wrap.graph.chain import find_chain
 from mga_wrap.graph.trace import UntraceableError
+from mga_wrap.making import CHOOSING, accelerate_and_price
 from mga_wrap.nets.mga import MGANet
-from mga_wrap.origin import Origin, origin_of, unwrapped
+from mga_wrap.networks.load import Spec, load_network
+from mga_wrap.origin import unwrapped
+from mga_wrap.pair.outlook import Outlook, outlook
 
 
 @torch.inference_mode(False)
@@ -39,6 +39,7 @@ def accelerate(
     example: Tensor | None = None,
     fit: Images | None = None,
     seconds: float = 60.0,
+    base: nn.Module | Spec | None = None,
 ) -> MGANet:
     """Cut a super-resolution network into a Base-Net for the whole image and a Refine-Net for its neediest patches.
 
@@ -60,6 +61,11 @@ def accelerate(
         fit: images to fit the network on, see `mga_wrap.fit`; without them it has to be fitted or trained before it
             is used, and says so.
         seconds: how long it is fitted.
+        base: a small network of the same scale that restores the whole image, in place of the first blocks of the
+            model, which then refines as a whole: "fsrcnn-m-x4", any name, file or code that
+            `mga_wrap.networks.load_network` takes, a module, or an accelerated network at its own k. It is never
+            changed. Any model can be refined with so, a chain of blocks or not; split_at and coarse_tail say nothing
+            then, and p and halo are measured on the images of `fit` unless they are given.
 
     Returns:
         The accelerated network, in the mode (train or eval), dtype and on the device of the model.
@@ -69,7 +75,9 @@ def accelerate(
 
     Raises:
         ArgumentError: an argument is out of its range.
-        CutError: the network has no chain of blocks, or cannot be cut there; the message says what was found.
+            The base is of another scale, of other channels or another range of values, or the model itself.
+        CutError: the network has no chain of blocks, or cannot be cut there, or, with a base, takes no windows; the
+            message says what was found.
 
     Example:
         >>> import torch, mga_wrap as mga
@@ -79,64 +87,62 @@ def accelerate(
         >>> with torch.inference_mode():
         ...     print(tuple(net(lr).shape), torch.equal(net(lr, k="dense"), model(lr)))
         (1, 3, 160, 240) True
+        >>> pair = mga.accelerate(model, base="fsrcnn-m-x4", k=0.2)
+        >>> with torch.inference_mode():
+        ...     print(torch.equal(pair(lr, k="dense"), model(lr)))
+        True
     """
     config = CutConfig(split_at, k, p, halo, style, coarse_tail, mask)  # type: ignore[arg-type]  # None: the default
-    net, chain = _cut(model, config, example)
-    if config.style == "pretrained" and (message := too_dear(chain, net.config)):
+    small = network_of(base)
+    net, message = accelerate_and_price(model, config, base=small, example=example, images=fit, seconds=seconds)
+    if message:
         warnings.warn(message, CostWarning, stacklevel=3)  # past the decorator: the caller's line
     if fit is not None:
-        fit_network(net, fit, seconds=seconds)
+        fit_network(net, fit, seconds=seconds if small is None else (1 - CHOOSING) * seconds)
     return net
 
 
-def accelerate_as(model: nn.Module, config: CutConfig, *, example: Tensor | None = None) -> MGANet:
-    """`accelerate` with its arguments in one, as checkpoints and trainings hold them; of costs it says nothing."""
-    return _cut(model, config, example)[0]
+def network_of(base: nn.Module | Spec | None) -> nn.Module | None:
+    """The small network of a pair: itself, or what `load_network` makes of a name, a folder, a file or code."""
+    return load_network(base) if isinstance(base, str | os.PathLike) else unwrapped(base)
 
 
-def _cut(model: nn.Module, config: CutConfig, example: Tensor | None) -> tuple[MGANet, Chain]:
-    model = unwrapped(model)
-    backbone = describe_backbone(model)
-    try:  # torch.fx's own tracer first: its graph holds for every size, and can be exported so
-        chain = find_chain(model, example=example, sized=False)
-        net = build(model, chain, config, backbone=backbone)
-    except UntraceableError:
-        if config.style == "paper":
-            raise
-        chain = find_chain(model, example=example, sized=True)
-        net = build(model, chain, config, backbone=backbone)
-    net.fitted, net.origin = False, _origin(model, backbone)
-    return net.train(model.training), chain
-
-
-def _origin(model: nn.Module, backbone: dict[str, Any] | None) -> Origin:
-    origin = origin_of(model)
-    if origin.kind != "module" or backbone is None:
-        return origin
-    return replace(origin, kind="backbone", name=backbone["name"], args={"scale": backbone["scale"]})
+@overload
+def inspect(model: nn.Module, *, example: Tensor | None = None, base: None = None) -> Anatomy: ...
+@overload
+def inspect(model: nn.Module, *, example: Tensor | None = None, base: nn.Module | Spec) -> Outlook: ...
 
 
 @torch.inference_mode(False)
-def inspect(model: nn.Module, *, example: Tensor | None = None) -> Anatomy:
-    """Say what a network is made of, where it can be cut, and what a cut would cost.
+def inspect(
+    model: nn.Module, *, example: Tensor | None = None, base: nn.Module | Spec | None = None
+) -> Anatomy | Outlook:
+    """Say what a network is made of, where it can be cut, and what a cut would cost; or what a pair would.
 
     Args:
         model: any nn.Module lr -> sr; it is not changed.
         example: (B, 3, H, W), an image that the network takes, if it does not take (1, 3, 32, 24).
+        base: a small network for a pair, as `accelerate` takes it.
 
     Returns:
-        The anatomy; print it.
+        The anatomy, or with a base the outlook: cost, halo and the share that breaks even; print it.
 
     Raises:
-        CutError: the network has no chain of blocks.
+        ArgumentError: model and base do not fit together.
+        CutError: the network has no chain of blocks, or with a base takes no windows.
 
     Example:
         >>> import mga_wrap as mga
         >>> anatomy = mga.inspect(mga.create_backbone("pan", scale=4))
         >>> anatomy.scale, len(anatomy.blocks), anatomy.blocks[13].name
         (4, 16, 'SCPA_trunk.13')
+        >>> outlook = mga.inspect(mga.create_backbone("rcan", scale=4), base="fsrcnn-m-x4")
+        >>> outlook.usual.p, outlook.usual.halo, outlook.sight.why
+        (24, 4, 'looks at the whole image, or farther than could be tried')
     """
-    model = unwrapped(model)
+    model, small = unwrapped(model), network_of(base)
+    if small is not None:
+        return outlook(model, small, example=example)
     try:
         chain = find_chain(model, example=example, sized=False)
         for count in range(1, len(chain.blocks)):

@@ -95,12 +95,18 @@ class CutConfig:
             raise ArgumentError(f"got style={self.style!r}; expected 'pretrained' or 'paper'{renamed}")
         set_(self, "split_at", _check_split_at(self.split_at))
         set_(self, "k", check_k(self.k))
+        set_(self, "_p_open", self.p is None)  # no field: what is saved and compared says what it came to
         set_(self, "p", PATCH[self.style][0] if self.p is None else _at_least("p", self.p, 1))
         if self.halo is not None and self.halo != "exact":
             set_(self, "halo", _at_least("halo", self.halo, 0))
         set_(self, "coarse_tail", _check_tail(self.coarse_tail, self.style))
         set_(self, "mask", _check_mask(self.mask, self.style))
         set_(self, "max_loss", check_max_loss(self.max_loss))
+
+    @property
+    def leaves_p_open(self) -> bool:
+        """Nobody said which p; a pair then chooses by its model."""
+        return bool(self.__dict__["_p_open"])
 
     @property
     def mask_kind(self) -> str:

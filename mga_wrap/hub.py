@@ -8,14 +8,16 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from mga_wrap.api import accelerate_as
 from mga_wrap.backbones.registry import create_backbone
 from mga_wrap.checkpoint import CONFIG, WEIGHTS, read_config, read_weights
 from mga_wrap.config import CutConfig
 from mga_wrap.errors import ArgumentError, CheckpointError, MGAError
+from mga_wrap.making import accelerate_as
 from mga_wrap.nets.mga import FORMAT_VERSION, MGANet
+from mga_wrap.nets.pair import PairBase
 from mga_wrap.origin import Origin, origin_of, unwrapped
 
 FORMAT_1 = ("split_at", "k", "p", "halo", "style", "coarse_tail")
@@ -30,7 +32,9 @@ def list_pretrained() -> tuple[str, ...]:
     return tuple(sorted(entry.name for entry in root.iterdir() if (entry / CONFIG).is_file()))
 
 
-def from_pretrained(name_or_dir: str | Path, *, model: nn.Module | None = None) -> MGANet:
+def from_pretrained(
+    name_or_dir: str | Path, *, model: nn.Module | None = None, base: nn.Module | None = None
+) -> MGANet:
     """Read an accelerated network.
 
     Args:
@@ -38,6 +42,7 @@ def from_pretrained(name_or_dir: str | Path, *, model: nn.Module | None = None) 
         model: the network that was accelerated, if it is not a backbone of this package: its layers are replaced by
             the saved ones, its code says how they are connected. It is not changed. `mga_wrap.networks.load_network`
             makes it from a file or from code of your own; nothing that a checkpoint names is ever imported here.
+        base: the same of the small network of a pair, if that is no backbone of this package, cut or not.
 
     Returns:
         The network in eval mode, float32 on the CPU unless `model` is elsewhere.
@@ -64,7 +69,8 @@ def from_pretrained(name_or_dir: str | Path, *, model: nn.Module | None = None) 
         _check_same(recorded, model, folder)
     try:
         cut = CutConfig.from_json(_cut_of_format_1(config) if config["format_version"] == 1 else config.get("cut"))
-        net = accelerate_as(create_backbone(**config["backbone"]) if model is None else model, cut).eval()
+        small = _small(config, base, path)
+        net = accelerate_as(create_backbone(**config["backbone"]) if model is None else model, cut, base=small).eval()
     except (MGAError, TypeError) as error:  # TypeError: a value of another kind than save_pretrained writes
         made_from = "" if model is None or recorded is None else f" (it was made from {recorded})"
         raise CheckpointError(f"{path} builds no network: {error}{made_from}") from error
@@ -73,10 +79,51 @@ def from_pretrained(name_or_dir: str | Path, *, model: nn.Module | None = None) 
             f"{path} says scale {config.get('scale')!r}, its network enlarges by {net.scale}; expected the same: "
             "restore the file that save_pretrained wrote"
         )
+    if small is not None:
+        _as_recorded(net, config["base"])
     _load(net, read_weights(folder / WEIGHTS), path=folder / WEIGHTS)
     net.fitted = config.get("fitted", True) is not False
     net.origin = recorded if recorded is not None or model is None else replace(origin_of(model), fingerprint=None)
     return net
+
+
+def _small(config: dict[str, Any], base: nn.Module | None, path: Path) -> nn.Module | None:
+    """The small network of a pair, its weights still to be loaded; None for a network that is none.
+
+    Raises:
+        ArgumentError: what config.json says of it cannot be.
+        CheckpointError: it has to be given and is not, or another one is.
+    """
+    said = config.get("base")
+    if said is None:
+        if base is not None:
+            raise CheckpointError(f"got base={type(base).__name__} for {path.parent}, which is no pair; leave it out")
+        return None
+    if not isinstance(said, dict):
+        raise ArgumentError(f"base: got {type(said).__name__}; expected what the small network is, by name")
+    origin = Origin.from_json(said.get("origin"))
+    if base is not None:
+        base = unwrapped(base)
+        if not isinstance(base, MGANet) and not origin.accepts(given := origin_of(base)):
+            raise CheckpointError(f"got {given} as the base of {path.parent}; expected {origin}")
+        return base
+    if said.get("backbone") is None:
+        raise CheckpointError(
+            f"the base of {path.parent} was {origin}, which is not a backbone of mga_wrap; give it: "
+            "from_pretrained(folder, base=...), or on the command line --base with its file or its code"
+        )
+    backbone = create_backbone(**said["backbone"])
+    return backbone if said.get("cut") is None else accelerate_as(backbone, CutConfig.from_json(said["cut"]))
+
+
+def _as_recorded(net: MGANet, said: dict[str, Any]) -> None:
+    """What a checkpoint says of a pair's small network."""
+    assert isinstance(net.base, PairBase)
+    assert net.small is not None
+    net.small = replace(net.small, origin=Origin.from_json(said["origin"]))
+    if said.get("matched") is True:
+        channels = net.geometry.channels
+        net.base.set_match(torch.eye(channels), torch.zeros(channels), like=next(net.parameters()))
 
 
 def _recorded(config: dict[str, Any], path: Path) -> Origin | None:

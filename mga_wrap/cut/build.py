@@ -46,7 +46,7 @@ def build(model: nn.Module, chain: Chain, config: CutConfig, *, backbone: dict[s
         CutError: there is no such block, or the network cannot be cut there.
     """
     count, config = resolve(chain, config)
-    with _new_layers_start_alike(), _failing_as_cut_error(chain, count):
+    with new_layers_start_alike(), _failing_as_cut_error(chain, count):
         split, halo = _split(model, chain, count, config)
         predictor = mask_of(config, _channels(split, chain), scale=chain.scale, zoom=split.zoom)
         mask = predictor.to(chain.example)  # its dtype, device
@@ -136,7 +136,7 @@ def _channels(split: Split, chain: Chain) -> int:
 
 
 @contextmanager
-def _new_layers_start_alike() -> Iterator[None]:
+def new_layers_start_alike() -> Iterator[None]:
     """New layers start alike each time, whatever the caller has drawn, and leave the caller's random state alone.
 
     Torch's layers draw from the one generator of the process: one thread builds at a time.

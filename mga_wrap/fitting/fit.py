@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from mga_wrap.errors import ArgumentError
 from mga_wrap.fitting import score as score_fit
 from mga_wrap.fitting import tail as tail_fit
+from mga_wrap.fitting.match import match_colours
 from mga_wrap.fitting.samples import Sample, light_tail, luma, sample
 from mga_wrap.fitting.sources import Images, apart, crops, read_pictures
 from mga_wrap.nets.mga import MGANet
@@ -29,12 +30,19 @@ HELD = 48
 """Most crops that are measured on."""
 PATCHES = 6
 """Patches a side of a crop."""
+PATCHES_PAIR = 4
+"""The same for a pair, whose original is dear and whose patches are larger."""
 UNTIL = {"collect": 0.3, "tail": 0.75, "score": 0.92}
 """Shares of the time at which each part is over; the rest is for measuring."""
 MEASURE = 0.05
 """Share of the time for each of the two measurements."""
 LEAST = 4
 """Crops that are measured on at least."""
+COLLECT_PAIR = 0.7
+"""The same for a pair: it has no coarse tail, and its original is the dear part."""
+NOTHING = 0.01
+"""dB below the original, to the real image, that are worth no refining."""
+ALONE = "the coarse image alone is as near to the real images as the original: use k=0"
 SCORE_STEPS = 600
 """More did not choose better."""
 
@@ -71,7 +79,8 @@ class FitReport:
             f"{new.share:5.1f}   {old.fidelity:8.2f} -> {new.fidelity:5.2f} dB   {old.loss:8.2f} -> {new.loss:5.2f} dB"
             for old, new in zip(self.before, self.after, strict=True)
         ]
-        return "\n".join([head, "share   PSNR to the original   below the original", *rows])
+        advice = [ALONE] if self.after and self.after[0].loss <= NOTHING else []
+        return "\n".join([head, "share   PSNR to the original   below the original", *rows, *advice])
 
 
 @torch.inference_mode(False)
@@ -129,7 +138,8 @@ class _Run:
     ) -> None:
         self.start = time.monotonic()
         self.net, self.seconds, self.seed, self.report = net, seconds, seed, report
-        self.side = PATCHES * net.p * net.geometry.zoom // net.scale
+        patches = PATCHES_PAIR if net.is_pair else PATCHES
+        self.side = patches * net.p * net.geometry.zoom // net.scale
         smallest = (net.p + 2 * net.halo) * net.geometry.zoom
         self.learn_from, self.measure_on = apart(
             read_pictures(images, smallest=smallest), smallest=2 * smallest, seed=seed
@@ -169,7 +179,8 @@ class _Run:
         learn = crops(self.learn_from, scale=self.net.scale, side=self.side, seed=self.seed)
         held = [sample(self.net, crop) for crop in itertools.islice(measure, LEAST)]
         found: list[Sample] = []
-        while self.seconds and len(found) < CROPS and (self._over < UNTIL["collect"] or len(found) < 16):
+        until = COLLECT_PAIR if self.net.is_pair else UNTIL["collect"]
+        while self.seconds and len(found) < CROPS and (self._over < until or len(found) < 16):
             found.append(sample(self.net, next(learn)))
             if len(found) % 6 == 0 and len(held) < HELD:
                 held.append(sample(self.net, next(measure)))
@@ -182,6 +193,12 @@ class _Run:
 
     def _fit_tail(self, learn: list[Sample], held: list[Sample]) -> int:
         net, tail = self.net, light_tail(self.net)
+        if net.is_pair:
+            if match_colours(net, learn, held):
+                self.report("the colours of the coarse image are matched to the original's")
+            for one in learn:
+                one.refresh(net)
+            return 0
         names = coarse_tail(net, side=self.side)
         parameters = [parameter for name, parameter in net.named_parameters() if name in names]
         if tail is not None:
@@ -198,9 +215,8 @@ class _Run:
         if not isinstance(self.net.mask, ScorePredictor):
             return
         self.report(f"the coarse image is {rows(self.net, held, shares=SHARES[:1])[0].fidelity:.2f} dB from it")
-        score_fit.regress(
-            self.net, learn, seed=self.seed, steps=SCORE_STEPS, going_on=self._clock(until=UNTIL["score"])
-        )
+        clock = self._clock(until=UNTIL["score"])
+        score_fit.regress_if_better(self.net, learn, held, seed=self.seed, steps=SCORE_STEPS, going_on=clock)
         score_fit.calibrate(self.net, held)
 
 

@@ -24,6 +24,8 @@ class Crossing:
     """Of a map: its pixels a side for one of the feature."""
     halo: int = 0
     """Of a map: the ring of feature pixels with which a patch of it is gathered."""
+    for_score: bool = False
+    """The score alone reads it: nothing of it is gathered, and the Refine-Net needs none of it."""
 
     @property
     def is_map(self) -> bool:

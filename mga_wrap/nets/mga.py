@@ -18,6 +18,7 @@ from mga_wrap.errors import ArgumentError, CheckpointError, UnfittedWarning
 from mga_wrap.nets.chunks import refine_windows
 from mga_wrap.nets.layouts import Crossing
 from mga_wrap.nets.mask import MaskPredictor
+from mga_wrap.nets.pair import PairBase, Small
 from mga_wrap.nets.patches import Border, grid_size, paste, patch_count, windows_of
 from mga_wrap.nets.score import ScorePredictor
 from mga_wrap.origin import Origin
@@ -90,6 +91,7 @@ class MGANet(nn.Module):
         backbone: the arguments of `create_backbone` that build the original, if it is one of ours.
         origin: where the original came from.
         fitted: whether the coarse tail and the score have learned; if not, the network says so when it is used.
+        small: where the Base-Net came from, if it is a network of its own: base and refine are a pair.
 
     Example:
         >>> import torch, mga_wrap as mga
@@ -111,6 +113,7 @@ class MGANet(nn.Module):
         backbone: dict[str, Any] | None = None,
         origin: Origin | None = None,
         fitted: bool = True,
+        small: Small | None = None,
     ) -> None:
         super().__init__()
         self.base = base
@@ -121,12 +124,18 @@ class MGANet(nn.Module):
         self.backbone = backbone
         self.origin = origin
         self.fitted = fitted
+        self.small = small
         self.said_unfitted = False
 
     @property
     def scale(self) -> int:
         """Sides of sr over sides of lr."""
         return self.geometry.scale
+
+    @property
+    def is_pair(self) -> bool:
+        """The Base-Net is a network of its own, and the Refine-Net the whole original."""
+        return isinstance(self.base, PairBase)
 
     @property
     def k(self) -> Amount:
@@ -262,7 +271,8 @@ class MGANet(nn.Module):
             (B, 3, s*H, s*W): the coarse image with these patches in their places.
         """
         geometry = self.geometry
-        refined = refine_windows(self.refine, self.windows(crossing, index), crossing=geometry.crossing)
+        gathered = [one for one in geometry.crossing if not one.for_score]
+        refined = refine_windows(self.refine, self.windows(crossing, index), crossing=gathered)
         return paste(
             coarse,
             refined,
@@ -275,11 +285,12 @@ class MGANet(nn.Module):
         )
 
     def windows(self, crossing: list[Tensor], index: Tensor) -> list[Tensor]:
-        """What the Refine-Net is given for the chosen patches (B, k), of each tensor that crosses the cut."""
+        """What the Refine-Net is given for the chosen patches (B, k), of each tensor that it needs."""
         size, border = _size(crossing[0]), self.geometry.border
         windows = [
             windows_of(x, index, one, size=size, p=self.p, border=border)
             for x, one in zip(crossing, self.geometry.crossing, strict=True)
+            if not one.for_score
         ]
         return [x.contiguous() for x in windows] if self.geometry.contiguous else windows
 
@@ -294,6 +305,7 @@ class MGANet(nn.Module):
             backbone=self.backbone,
             origin=self.origin,
             fitted=self.fitted,
+            small=self.small,
         )
         other.training = self.training
         return other
@@ -333,6 +345,8 @@ class MGANet(nn.Module):
             "fitted": self.fitted,
             "cut": self.config.as_json(),
         }
+        if isinstance(self.base, PairBase) and self.small is not None:
+            config["base"] = self.small.as_json(matched=self.base.is_matched)
         write_checkpoint(Path(folder), config=config, tensors=self.state_dict())
 
     def extra_repr(self) -> str:
@@ -342,10 +356,14 @@ class MGANet(nn.Module):
         macs = self.macs(height, width)
         share = macs["total"] / (self.geometry.original_macs * width * height or 1)
         parts = ", ".join(f"{part} {macs[part] / (macs['total'] or 1):.0%}" for part in PARTS)
+        cut = f"style={config.style!r}, cut after {config.split_at} ({inside} of {blocks} blocks)"
+        tail = f", coarse_tail={config.coarse_tail!r}"
+        if self.is_pair:
+            cut, tail = "a network of its own as the Base-Net, the whole original as the Refine-Net", ""
         return "\n".join(
             (
-                f"x{self.scale}, style={config.style!r}, cut after {config.split_at} ({inside} of {blocks} blocks),",
-                f"p={self.p}, halo={self.halo}, k={self.k!r}, coarse_tail={config.coarse_tail!r},",
+                f"x{self.scale}, {cut},",
+                f"p={self.p}, halo={self.halo}, k={self.k!r}{tail},",
                 f"{share:.2f} of the original's MACs at {width} x {height}: {parts}",
             )
         )
@@ -356,6 +374,8 @@ class MGANet(nn.Module):
             raise ArgumentError(f"got lr of shape {tuple(lr.shape)}; expected a non-empty (B, {channels}, H, W)")
         k = self.k if k is None else check_k(k)
         shown = not (self.training or k == "dense" or lr.is_meta or torch.compiler.is_compiling())
+        if self.is_pair and k in (0, "all"):
+            shown = False  # both networks are trained; only what chooses is not
         if shown and not (self.fitted or self.said_unfitted):
             self._say_unfitted()
         return k
@@ -363,9 +383,12 @@ class MGANet(nn.Module):
     def _say_unfitted(self) -> None:
         """Once for each network."""
         self.said_unfitted = True
+        found = "was cut and never fitted: where it does not refine, it shows what an untrained tail makes"
+        if self.is_pair:
+            found = "of a pair was never fitted: it refines where lr has most contrast, not where that gains most"
         warnings.warn(
-            "this network was cut and never fitted: where it does not refine, it shows what an untrained tail makes. "
-            "Fit it on a few images, mga_wrap.fit(net, images), which takes a minute, or train it",
+            f"this network {found}. Fit it on a few images, mga_wrap.fit(net, images), which takes a minute, or train "
+            "it",
             UnfittedWarning,
             stacklevel=5,
         )

@@ -10,14 +10,18 @@ import torch
 from torch import nn
 
 from mga_wrap.nets.mga import MGANet
+from mga_wrap.nets.pair import PairBase
 
 
 def coarse_tail(net: MGANet, *, side: int) -> set[str]:
     """Names of the Base-Net's parameters that only the coarse image depends on.
 
     Found by running it: a parameter without a gradient from anything that crosses the cut. Training them changes
-    neither what the Refine-Net gets nor, in style "pretrained", any refined patch.
+    neither what the Refine-Net gets nor, in style "pretrained", any refined patch. Of a pair it is what matches the
+    colours, where they are matched: both its networks are trained.
     """
+    if isinstance(net.base, PairBase):
+        return {f"base.match.{name}" for name, _ in net.base.match.named_parameters()}
     base = copy.deepcopy(net.base).eval().requires_grad_(True)
     named = dict(base.named_parameters())
     like = next(iter(named.values()))

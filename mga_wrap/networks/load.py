@@ -32,6 +32,7 @@ def load_network(
     args: Mapping[str, Any] | None = None,
     weights: str | Path | None = None,
     original: Spec | None = None,
+    base: Spec | None = None,
 ) -> nn.Module:
     """Build the network that is meant; `mga_wrap.origin.origin_of` says where it came from.
 
@@ -49,6 +50,7 @@ def load_network(
         weights: a file of weights for the backbone or the code, see `load_weights`.
         original: for a folder that was made from no backbone: the network that was accelerated, as one of the above;
             args and weights are then its own.
+        base: for the folder of a pair whose small network was no backbone: that network, as one of the above.
 
     Returns:
         An `MGANet` if it is an accelerated network, else the network itself; in eval mode, on the CPU.
@@ -68,7 +70,7 @@ def load_network(
         raise ArgumentError(f"got a {type(spec).__name__}; expected {EXPECTED}")
     text = os.fspath(spec)
     kind = kind_of(text)
-    _check_extras(kind, text, args=args, weights=weights, original=original)
+    _check_extras(kind, text, args=args, weights=weights, original=original, base=base)
     if kind == "backbone":
         model = create_backbone(text, scale=DEFAULT_SCALE if scale is None else scale).eval()
         remember(model, Origin("backbone", text, args={"scale": model.scale}))
@@ -78,7 +80,8 @@ def load_network(
         model = from_file(Path(text))
     else:
         under = None if original is None else _original(original, args=args, weights=weights, scale=scale)
-        model, weights = from_pretrained(text, model=under), None
+        small = None if base is None else load_network(base)
+        model, weights = from_pretrained(text, model=under, base=small), None
     if weights is not None:
         load_weights(model, weights)
         remember(model, _with_weights(origin_of(model), Path(weights)))
@@ -129,11 +132,16 @@ def _check_extras(kind: Kind, spec: str, **given: object) -> None:
         "backbone": ("weights",),
         "code": ("args", "weights"),
         "file": (),
-        "accelerated": ("original", *(("args", "weights") if of_the_original else ())),
+        "accelerated": ("original", "base", *(("args", "weights") if of_the_original else ())),
     }[kind]
     wrong = [name for name, value in given.items() if value not in (None, {}) and name not in taken]
     if wrong:
-        names = {"args": "network arguments", "weights": "a file of weights", "original": "an original"}
+        names = {
+            "args": "network arguments",
+            "weights": "a file of weights",
+            "original": "an original",
+            "base": "a base",
+        }
         article = {"accelerated": "an accelerated network", "code": "code"}.get(kind, f"a {kind}")
         takes = " and ".join(names[name] for name in taken) or "none of these"
         raise ArgumentError(f"got {names[wrong[0]]} for {spec}, {article}, which takes {takes}; leave out what is more")

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from mga_wrap.api import accelerate_as
 from mga_wrap.backbones.fsrcnn import start_as_nearest
 from mga_wrap.backbones.registry import list_backbones
 from mga_wrap.config import CutConfig
 from mga_wrap.errors import ArgumentError, nearest
 from mga_wrap.hub import from_pretrained
+from mga_wrap.making import accelerate_as
 from mga_wrap.nets.mga import MGANet
 from mga_wrap.networks import load_network
 from mga_wrap.train.yaml_config import Config, Network

@@ -7,7 +7,6 @@ from typing import Any, cast
 
 from torch import nn
 
-from mga_wrap.api import accelerate_as
 from mga_wrap.backbones.registry import create_backbone
 from mga_wrap.bench import report
 from mga_wrap.bench.benchmark import SHARES
@@ -19,6 +18,7 @@ from mga_wrap.config import CutConfig
 from mga_wrap.hub import from_pretrained
 from mga_wrap.infer.engine import check_dtype
 from mga_wrap.infer.networks import pick_device
+from mga_wrap.making import accelerate_as
 from mga_wrap.nets.mga import MGANet
 from mga_wrap.networks import load_network
 from mga_wrap.pictures.files import open_whole

@@ -9,12 +9,12 @@ from typing import Any
 
 from torch import nn
 
-from mga_wrap.api import accelerate_as
 from mga_wrap.backbones.registry import create_backbone
 from mga_wrap.cli.work.network import Given, check_uncut
 from mga_wrap.config import CutConfig
 from mga_wrap.fitting.fit import fit as fit_network
 from mga_wrap.infer.networks import pick_device
+from mga_wrap.making import accelerate_as
 from mga_wrap.nets.mga import MGANet
 
 

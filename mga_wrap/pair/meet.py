@@ -1,0 +1,186 @@
+"""Two networks that are to be a pair: whether they fit together, found by running them."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mga_wrap.counting import count_macs
+from mga_wrap.errors import ArgumentError, CutError, one_line
+from mga_wrap.graph.trace import unchanged
+from mga_wrap.nets.mga import MGANet
+from mga_wrap.origin import fingerprint
+from mga_wrap.pictures.synthetic import synthetic
+
+SIZES = (64, 48), (32, 24), (128, 96), (256, 192)
+"""(height, width) on which both are tried; the first that both take. Unequal, multiples of 8, then of 64."""
+COUNTED = (192, 256)
+"""(height, width) on which MACs a pixel are counted: a multiple of 64, so that nothing pads."""
+WHITE = 255.0
+AGREES = 0.3
+"""What a network's image, reduced again, may differ from lr by, over lr's own contrast, and be an image of it still."""
+CLEARLY = 0.25
+"""Another range fits if it leaves less than this share of the difference."""
+
+
+@dataclass(frozen=True)
+class Met:
+    """What running both showed."""
+
+    example: Tensor
+    """An image that both take, in the model's dtype and on its device."""
+    scale: int
+    model_macs: float
+    """MACs per lr pixel."""
+    small_macs: float
+    model_writes: bool
+    """It writes into its input."""
+    small_writes: bool
+
+
+@torch.no_grad()
+def meet(model: nn.Module, small: nn.Module, *, example: Tensor | None = None) -> Met:
+    """See that two networks, copies in eval mode of one dtype on one device, make a pair.
+
+    Args:
+        model: the large one.
+        small: the small one.
+        example: (B, C, H, W), an image that both take, if they do not take a picture of 3 channels.
+
+    Raises:
+        ArgumentError: they are one network; other scales, channels or ranges of values; the model is accelerated.
+        CutError: the model takes no image that was tried.
+    """
+    _check_two(model, small)
+    found: dict[str, Exception] = {}
+    images = [example] if example is not None else [synthetic(*size).to(_like(model)) for size in SIZES]
+    for lr in images:
+        outputs = [_tried(name, net, lr, found) for name, net in (("model", model), ("base", small))]
+        if outputs[0] is not None and outputs[1] is not None:
+            return _met(model, small, lr, (outputs[0], outputs[1]))
+    raise _refused(found, model, small, images)
+
+
+def _like(model: nn.Module) -> Tensor:
+    weight = next((p for p in model.parameters() if p.is_floating_point()), None)
+    if weight is None:
+        raise CutError(f"{type(model).__name__} has no parameters; expected a trained super-resolution network")
+    return weight
+
+
+def _check_two(model: nn.Module, small: nn.Module) -> None:
+    for name, net in (("model", model), ("base", small)):
+        if not isinstance(net, nn.Module):
+            raise ArgumentError(f"got {name} of type {type(net).__name__}; expected an nn.Module that turns lr into sr")
+    if isinstance(model, MGANet):
+        raise ArgumentError("got an accelerated network as the model of a pair; give the network that it was made of")
+    if model is small or (type(model) is type(small) and _alike(model, small)):
+        raise ArgumentError(
+            f"got base={type(small).__name__}, which is the model itself; expected a smaller network of the same scale"
+        )
+
+
+def _alike(model: nn.Module, small: nn.Module) -> bool:
+    own = fingerprint(model)
+    return own is not None and own == fingerprint(small)
+
+
+def _tried(name: str, net: nn.Module, lr: Tensor, found: dict[str, Exception]) -> tuple[Tensor, bool] | None:
+    """(sr, whether it wrote into its input), or None where the network does not take the image."""
+    given = lr.clone()
+    try:
+        with unchanged(net):
+            sr = net(given)
+    except Exception as error:  # whatever a forward does with an image that it does not take
+        found[name] = error
+        return None
+    if not isinstance(sr, Tensor) or sr.ndim != 4 or sr.shape[0] != lr.shape[0]:
+        shown = f"a tensor of shape {tuple(sr.shape)}" if isinstance(sr, Tensor) else f"a {type(sr).__name__}"
+        raise ArgumentError(
+            f"the {name}, {type(net).__name__}, returns {shown}; expected one image (B, C, s*H, s*W) for an lr of "
+            f"{tuple(lr.shape)}: wrap it in a module that returns the image alone"
+        )
+    return sr, not torch.equal(given, lr)
+
+
+def _refused(found: dict[str, Exception], model: nn.Module, small: nn.Module, images: list[Tensor]) -> Exception:
+    shapes = " or ".join(str(tuple(lr.shape)) for lr in images)
+    name, net = ("model", model) if "model" in found else ("base", small)
+    kind = CutError if name == "model" else ArgumentError
+    both = "" if len(found) < 2 else f"; the base, {type(small).__name__}, fails too: {one_line(found['base'])}"
+    return kind(
+        f"the {name}, {type(net).__name__}, fails on an image of {shapes}: {one_line(found[name])}{both}. Both "
+        "networks of a pair have to take the same images: of other channels or sizes give one: example=..."
+    )
+
+
+def _met(model: nn.Module, small: nn.Module, lr: Tensor, outputs: tuple[tuple[Tensor, bool], ...]) -> Met:
+    (large, model_writes), (coarse, small_writes) = outputs
+    scales = [_scale(name, sr, lr) for name, sr in (("model", large), ("base", coarse))]
+    if scales[0] != scales[1]:
+        raise ArgumentError(
+            f"the model enlarges by {scales[0]} and the base by {scales[1]}; expected two networks of one scale"
+        )
+    _check_ranges(model, small, lr, large, coarse, scales[0])
+    macs = [macs_per_pixel(net, lr) for net in (model, small)]
+    return Met(lr, scales[0], macs[0], macs[1], model_writes, small_writes)
+
+
+def _scale(name: str, sr: Tensor, lr: Tensor) -> int:
+    scale = sr.shape[-1] // lr.shape[-1]
+    if sr.shape[1] != lr.shape[1]:
+        raise ArgumentError(
+            f"the {name} turns {lr.shape[1]} channels into {sr.shape[1]}; expected as many as it is given: wrap it"
+        )
+    if scale < 1 or sr.shape[-2:] != (scale * lr.shape[-2], scale * lr.shape[-1]):
+        raise ArgumentError(
+            f"the {name} turns {tuple(lr.shape)} into {tuple(sr.shape)}; expected both sides larger by one whole number"
+        )
+    return scale
+
+
+def _check_ranges(model: nn.Module, small: nn.Module, lr: Tensor, large: Tensor, coarse: Tensor, scale: int) -> None:
+    """One number is fitted: what each image, reduced again, has to be multiplied by to be lr.
+
+    Raises:
+        ArgumentError: it is not the same for both, or one of them makes an image of lr in another range alone.
+    """
+    factors = [_fitted(sr, lr, scale) for sr in (large, coarse)]
+    if all(left < AGREES for _, left in factors) and not 0.5 < factors[0][0] / factors[1][0] < 2:
+        raise ArgumentError(
+            f"the model's image is {1 / factors[0][0]:.3g} times lr and the base's {1 / factors[1][0]:.3g} times; "
+            "expected two networks of one range of values: wrap the one whose range is another"
+        )
+    for name, net, (_, left) in (("model", model, factors[0]), ("base", small, factors[1])):
+        for times in (WHITE, 1 / WHITE):
+            with unchanged(net):
+                _, there = _fitted(net(lr * times) / times, lr, scale)
+            if there < min(AGREES, CLEARLY * left):
+                raise ArgumentError(
+                    f"the {name}, {type(net).__name__}, makes an image of a picture whose values are {times:.3g} times "
+                    "as large, and none of this one; expected two networks that take 0..1: wrap it, "
+                    f"{'net(lr * 255) / 255' if times > 1 else 'net(lr / 255) * 255'}, or give an example in your range"
+                )
+
+
+def _fitted(sr: Tensor, lr: Tensor, scale: int) -> tuple[float, float]:
+    """(the number, the difference that is left over lr's contrast)."""
+    small, lr = F.avg_pool2d(sr.double(), scale), lr.double()
+    if not bool(small.isfinite().all()):
+        return 1.0, float("inf")
+    number = float((small * lr).sum() / small.square().sum().clamp(min=1e-12))
+    return number or 1e-12, float((number * small - lr).std() / lr.std().clamp(min=1e-12))
+
+
+def macs_per_pixel(net: nn.Module, example: Tensor) -> float:
+    """Multiply-accumulates per lr pixel, on the meta device where the network runs there, else on the example."""
+    try:
+        lr = torch.empty(1, example.shape[1], *COUNTED, dtype=example.dtype, device="meta")
+        return count_macs(copy.deepcopy(net).to("meta"), lr) / (COUNTED[0] * COUNTED[1])
+    except Exception:  # whatever a forward does without values: it is run
+        with unchanged(net):
+            return count_macs(net, example.clone()) / (example.shape[0] * example.shape[-1] * example.shape[-2])
