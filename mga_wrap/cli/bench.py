@@ -10,6 +10,7 @@ import typer
 from mga_wrap.cli.app import command
 from mga_wrap.cli.options import (
     DTYPE_HELP,
+    Base,
     CoarseTailName,
     Device,
     HaloName,
@@ -38,6 +39,7 @@ def bench(
     network_args: NetworkArgs = None,
     weights: Weights = None,
     original: Original = None,
+    base: Base = None,
     scale: Scale = None,
     split_at: SplitAt = None,
     coarse_tail: CoarseTailName = None,
@@ -68,7 +70,7 @@ def bench(
     """Time the accelerated network against the original: as it runs, and in the best memory format and dtype."""
     if threads is not None and not 1 <= threads <= MOST_THREADS:
         raise ArgumentError(f"got threads={str(threads)[:20]}; expected a whole number from 1 to {MOST_THREADS}")
-    check_network(network, original, weights=weights)
+    check_network(network, original, base, weights=weights)
     check_outputs(csv, json, markdown)
     CutConfig.from_text(split_at=split_at, coarse_tail=coarse_tail, p=p, halo=halo)  # wrong ones are told at once
     return {"network_args": read_network_args(network_args), "size": read_size(size)}

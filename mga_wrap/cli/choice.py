@@ -8,6 +8,7 @@ import typer
 
 from mga_wrap.cli.app import command
 from mga_wrap.cli.options import (
+    Base,
     Crop,
     Csv,
     Data,
@@ -41,6 +42,7 @@ def choice(
     network_args: NetworkArgs = None,
     weights: Weights = None,
     original: Original = None,
+    base: Base = None,
     k: Annotated[
         list[str] | None,
         typer.Option(help="Patches, a share of them, or auto; several.", show_default="0, 0.1, 0.2, 0.3"),
@@ -55,7 +57,7 @@ def choice(
 ) -> dict[str, Any]:
     """Compare the predicted choice of patches with the best: what it loses, and what a perfect score would lose."""
     check_there(data, lr)
-    check_network(model, original, weights=weights)
+    check_network(model, original, base, weights=weights)
     check_outputs(csv, json, markdown)
     ks = [read_k(text) for text in k] if k else list(DEFAULT_KS)
     if "dense" in ks or "all" in ks:

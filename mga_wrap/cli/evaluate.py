@@ -10,6 +10,7 @@ import typer
 from mga_wrap.cli.app import command
 from mga_wrap.cli.options import (
     K_HELP,
+    Base,
     Crop,
     Csv,
     Data,
@@ -38,6 +39,7 @@ def evaluate(
     network_args: NetworkArgs = None,
     weights: Weights = None,
     original: Original = None,
+    base: Base = None,
     k: Annotated[list[str] | None, typer.Option(help=K_HELP + " Also: original. May be given several times.")] = None,
     p: Annotated[
         list[int] | None,
@@ -60,7 +62,7 @@ def evaluate(
 ) -> dict[str, Any]:
     """Measure PSNR, SSIM, MACs and seconds: HR is reduced by exact bicubic interpolation and enlarged again."""
     check_there(data, lr)
-    check_network(model, original, weights=weights)
+    check_network(model, original, base, weights=weights)
     check_outputs(csv, json, markdown, *(plot or ()))
     return {
         "network_args": read_network_args(network_args),

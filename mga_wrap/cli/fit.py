@@ -9,6 +9,7 @@ import typer
 
 from mga_wrap.cli.app import command
 from mga_wrap.cli.options import (
+    Base,
     CoarseTailName,
     Device,
     HaloName,
@@ -36,6 +37,7 @@ def fit(
     network_args: NetworkArgs = None,
     weights: Weights = None,
     original: Original = None,
+    base: Base = None,
     scale: Scale = None,
     split_at: SplitAt = None,
     coarse_tail: CoarseTailName = None,
@@ -49,7 +51,7 @@ def fit(
     device: Device = "auto",
 ) -> dict[str, Any]:
     """Cut a network, fit what is new in it to the network's own output, and save it: usable in a minute."""
-    check_network(network, original, weights=weights)
+    check_network(network, original, base, weights=weights)
     check_there(data)
     if out.exists() and not out.is_dir():
         raise ArgumentError(f"got the file {out} for an output; expected the name of a folder")

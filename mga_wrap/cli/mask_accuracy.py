@@ -9,6 +9,7 @@ import typer
 
 from mga_wrap.cli.app import command
 from mga_wrap.cli.options import (
+    Base,
     Crop,
     Csv,
     Data,
@@ -37,6 +38,7 @@ def mask_accuracy(
     network_args: NetworkArgs = None,
     weights: Weights = None,
     original: Original = None,
+    base: Base = None,
     k: Annotated[
         list[int] | None, typer.Option(help="Patches that are chosen; several.", show_default="200, 400 ... 1400")
     ] = None,
@@ -50,7 +52,7 @@ def mask_accuracy(
 ) -> dict[str, Any]:
     """Compare the predicted error mask with the true one: how many of the top k patches are the same (Table 1)."""
     check_there(data, lr, paper)
-    check_network(model, original, weights=weights)
+    check_network(model, original, base, weights=weights)
     check_outputs(csv, json, markdown)
     if k and min(k) < 1:
         raise ArgumentError(f"got k={min(k)}; expected a number of patches, 1 or more")

@@ -34,6 +34,14 @@ Original = Annotated[
     str | None,
     typer.Option(metavar="NETWORK", help="What a saved network was made of, where that is no backbone of the package."),
 ]
+Base = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NETWORK",
+        help="A small network for the whole image; the other refines. Of a saved pair: what it was made with, where "
+        "that is no backbone.",
+    ),
+]
 SplitAt = Annotated[str | None, typer.Option(help=HELP["split_at"], show_default=str(_DEFAULT.split_at))]
 CoarseTailName = Annotated[str | None, typer.Option(help=HELP["coarse_tail"], show_default=str(_DEFAULT.coarse_tail))]
 PatchSide = Annotated[str | None, typer.Option(help=HELP["p"], show_default=str(_DEFAULT.p))]

@@ -9,6 +9,7 @@ import typer
 
 from mga_wrap.cli.app import command
 from mga_wrap.cli.options import (
+    Base,
     Crop,
     Data,
     DataScale,
@@ -37,6 +38,7 @@ def sheet(
     network_args: NetworkArgs = None,
     weights: Weights = None,
     original: Original = None,
+    base: Base = None,
     k: K = None,
     lr: LowRes = None,
     crop: Crop = None,
@@ -44,5 +46,5 @@ def sheet(
 ) -> dict[str, Any]:
     """Draw a figure for each picture: the mask, the refined patches, and crops with PSNR and SSIM."""
     check_there(data, lr)
-    check_network(model, original, weights=weights)
+    check_network(model, original, base, weights=weights)
     return {"network_args": read_network_args(network_args), "k": read_k(k)}

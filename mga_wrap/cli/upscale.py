@@ -10,6 +10,7 @@ import typer
 from mga_wrap.cli.app import command
 from mga_wrap.cli.options import (
     DTYPE_HELP,
+    Base,
     Device,
     K,
     MaxLoss,
@@ -38,6 +39,7 @@ def upscale(
     network_args: NetworkArgs = None,
     weights: Weights = None,
     original: Original = None,
+    base: Base = None,
     k: K = None,
     max_loss: MaxLoss = None,
     mask: Annotated[
@@ -47,7 +49,7 @@ def upscale(
     dtype: Annotated[str | None, typer.Option(help=DTYPE_HELP, show_default="float32")] = None,
 ) -> dict[str, Any]:
     """Enlarge pictures: grey stays grey, transparency stays, 16-bit grey stays 16-bit."""
-    check_network(model, original, weights=weights)
+    check_network(model, original, base, weights=weights)
     amount = read_k(k)
     if max_loss is not None:
         check_max_loss(max_loss)

@@ -8,6 +8,7 @@ from torch import Tensor, fx, nn
 
 from mga_wrap.errors import ArgumentError
 from mga_wrap.nets.mga import MGANet
+from mga_wrap.nets.pair import PairRefine
 
 
 class Original(nn.Module):
@@ -23,8 +24,8 @@ class Original(nn.Module):
         return sr
 
 
-def original_of(net: MGANet) -> Original:
-    """The network that was accelerated, out of copies of the layers of the one that it became.
+def original_of(net: MGANet) -> nn.Module:
+    """The network that was accelerated: of a pair a copy of it, else put together out of copies of the layers of the one that it became.
 
     ``net(lr, k="dense")`` gives the same image, but also runs the coarse tail, which the original does not have.
 
@@ -32,6 +33,8 @@ def original_of(net: MGANet) -> Original:
         ArgumentError: style "paper", whose Refine-Net has layers that the original lacks; or a network whose graph is
             made anew for each size, from which no tail can be taken off.
     """
+    if isinstance(net.refine, PairRefine):
+        return copy.deepcopy(net.refine.model)
     style = net.config.style
     if style != "pretrained":
         raise ArgumentError(

@@ -42,7 +42,7 @@ COLLECT_PAIR = 0.7
 """The same for a pair: it has no coarse tail, and its original is the dear part."""
 NOTHING = 0.01
 """dB below the original, to the real image, that are worth no refining."""
-ALONE = "the coarse image alone is as near to the real images as the original: use k=0"
+ALONE = "by PSNR to the real images the small network alone is as good: use it, or k=0"
 SCORE_STEPS = 600
 """More did not choose better."""
 
@@ -72,6 +72,8 @@ class FitReport:
     """Crops that were not learned from, on which the figures are."""
     before: tuple[FitRow, ...]
     after: tuple[FitRow, ...]
+    small_is_enough: bool = False
+    """Of a pair: its small network is as near to the real images as the original."""
 
     def __str__(self) -> str:
         head = f"fitted in {self.seconds:.0f} s on {self.crops} crops; on {self.held_out} others, before -> after:"
@@ -79,7 +81,7 @@ class FitReport:
             f"{new.share:5.1f}   {old.fidelity:8.2f} -> {new.fidelity:5.2f} dB   {old.loss:8.2f} -> {new.loss:5.2f} dB"
             for old, new in zip(self.before, self.after, strict=True)
         ]
-        advice = [ALONE] if self.after and self.after[0].loss <= NOTHING else []
+        advice = [ALONE] if self.small_is_enough else []
         return "\n".join([head, "share   PSNR to the original   below the original", *rows, *advice])
 
 
@@ -158,7 +160,8 @@ class _Run:
             self._fit_score(learn, held)
             net.fitted = True
         after = rows(net, reported)
-        return FitReport(time.monotonic() - self.start, len(learn), steps, len(reported), before, after)
+        enough = net.is_pair and after[0].loss <= NOTHING
+        return FitReport(time.monotonic() - self.start, len(learn), steps, len(reported), before, after, enough)
 
     def _measure_first(self, held: list[Sample]) -> tuple[list[Sample], tuple[FitRow, ...]]:
         """The crops that the report is on, as many as there is time to measure twice, and how they are before."""

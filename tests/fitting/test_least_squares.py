@@ -32,21 +32,27 @@ def test_a_batch_is_its_images() -> None:
     torch.testing.assert_close(one.base.coarse_tail.last.weight, two.base.coarse_tail.last.weight, atol=1e-3, rtol=1e-2)
 
 
-def test_pixels_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pixels_are_drawn() -> None:
     """Of many pixels so many are taken as the equations need, from every image, the same for the same seed."""
-    monkeypatch.setattr("mga_wrap.fitting.least_squares.PIXELS", 3000)
     images = torch.rand(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    tail = net_of().base.coarse_tail
-    found = Equations(tail, crops=4, seed=0)
-    for image in images.split(1):
-        found.add(image, torch.rand(1, tail.first.in_channels, 64, 64), torch.rand(1, 3, 128, 128))
-    assert found.pixels == 3000
-    one, two, other = net_of(), net_of(), net_of()
-    for net, seed in ((one, 0), (two, 0), (other, 1)):
-        net.load_state_dict(one.state_dict())
-        assert fit_coarse_tail(net, list(images), seed=seed) > 0
-    assert torch.equal(one.base.coarse_tail.last.weight, two.base.coarse_tail.last.weight)
-    assert not torch.equal(one.base.coarse_tail.last.weight, other.base.coarse_tail.last.weight)
+    shape = net_of().base.coarse_tail.first.in_channels
+    draw = torch.Generator().manual_seed(1)
+    features, wanted = torch.rand(4, shape, 64, 64, generator=draw), torch.rand(4, 3, 128, 128, generator=draw)
+
+    def solved(seed: int) -> torch.Tensor:
+        torch.manual_seed(0)
+        tail = net_of().base.coarse_tail
+        found = Equations(tail, crops=4, seed=seed, pixels=3000)
+        for image, feature, target in zip(images.split(1), features.split(1), wanted.split(1), strict=True):
+            found.add(image, feature, target)
+        assert found.pixels == 3000
+        found.solve()
+        weight: torch.Tensor = tail.last.weight
+        return weight
+
+    with torch.no_grad():
+        assert torch.equal(solved(0), solved(0))
+        assert not torch.equal(solved(0), solved(1))
 
 
 def test_only_the_last_layer_changes() -> None:

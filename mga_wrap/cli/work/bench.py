@@ -29,6 +29,7 @@ def bench(
     network_args: dict[str, Any],
     weights: Path | None,
     original: str | None,
+    base: str | None,
     scale: int | None,
     split_at: str | None,
     coarse_tail: str | None,
@@ -49,7 +50,7 @@ def bench(
 ) -> None:
     """Time a saved network against its original, or any other against what is cut out of it."""
     arithmetic, place = check_dtype(dtype), pick_device(device)
-    given = Given(network, args=network_args, weights=weights, original=original)
+    given = Given(network, args=network_args, weights=weights, original=original, base=base)
     net, before = _pair(given, scale, {"split_at": split_at, "coarse_tail": coarse_tail, "p": p, "halo": halo})
     with progress_bar() as progress:
         result = measure(
@@ -75,11 +76,13 @@ def _pair(given: Given, scale: int | None, cut: dict[str, str | None]) -> tuple[
     """The accelerated network, and the one before."""
     if given.original is not None:
         before = load_network(given.original, args=given.args, weights=given.weights, scale=scale)
-        net: nn.Module = from_pretrained(str(given.network), model=before)
+        small = None if given.base is None else load_network(given.base)
+        net: nn.Module = from_pretrained(str(given.network), model=before, base=small)
     else:
-        net = before = given.load(scale=scale)
+        net, small = given.load_two(scale=scale)
+        before = net
     if not isinstance(net, MGANet):
-        return accelerate_as(net, CutConfig.from_text(**cut)), before
+        return accelerate_as(net, CutConfig.from_text(**cut), base=small), before
     check_uncut(given.network, cut)
     if given.original is None:  # of a backbone: untrained, which changes no second
         before = create_backbone(**(net.backbone or {}))

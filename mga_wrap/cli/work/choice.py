@@ -22,6 +22,7 @@ def choice(
     network_args: dict[str, Any],
     weights: Path | None,
     original: str | None,
+    base: str | None,
     k: list[Amount],
     max_loss: float | None,
     lr: Path | None,
@@ -32,7 +33,7 @@ def choice(
     device: str,
 ) -> None:
     """Measure every picture, print the table and write the files."""
-    given = Given(model, args=network_args, weights=weights, original=original)
+    given = Given(model, args=network_args, weights=weights, original=original, base=base)
     net = with_max_loss(find_accelerated(given, scale=scale, device=device), max_loss)
     check_pretrained(net)
     multiple = check_crop(crop, scale=scale, paired=lr is not None)

@@ -31,6 +31,7 @@ def evaluate(
     network_args: dict[str, Any],
     weights: Path | None,
     original: str | None,
+    base: str | None,
     k: Sequence[Amount],
     p: list[int] | None,
     variants: bool,
@@ -47,7 +48,7 @@ def evaluate(
     """Measure every picture in every way, print the tables and write the files."""
     for path in plot or []:
         check_plot(path)
-    given = Given(model, args=network_args, weights=weights, original=original)
+    given = Given(model, args=network_args, weights=weights, original=original, base=base)
     net = find_network(given, scale=scale, device=device)
     if k or p or variants:
         settings = _settings(accelerated(net, given), k, p or [], variants=variants)

@@ -26,6 +26,7 @@ def fit(
     network_args: dict[str, Any],
     weights: Path | None,
     original: str | None,
+    base: str | None,
     scale: int | None,
     split_at: str | None,
     coarse_tail: str | None,
@@ -39,12 +40,13 @@ def fit(
     """Accelerate, fit, save; prints what was reached, and the folder."""
     place = pick_device(device)
     out.mkdir(parents=True, exist_ok=True)  # whatever forbids it is told before a minute is over
-    net = Given(network, args=network_args, weights=weights, original=original).load(scale=scale)
+    given = Given(network, args=network_args, weights=weights, original=original, base=base)
+    net, small = given.load_two(scale=scale)
     cut = {"split_at": split_at, "coarse_tail": coarse_tail, "p": p, "halo": halo, "k": k}
     if isinstance(net, MGANet) and any(value is not None for value in cut.values()):
         net = _whole(net, network, cut)
     if not isinstance(net, MGANet):
-        net = accelerate_as(net, CutConfig.from_text(**cut))
+        net = accelerate_as(net, CutConfig.from_text(**cut), base=small, images=data, seconds=seconds)
     if max_loss is not None:
         net.max_loss = max_loss
     print(fit_network(net.to(place), data, seconds=seconds, seed=seed, report=_say))

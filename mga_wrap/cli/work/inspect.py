@@ -22,15 +22,17 @@ def inspect(
     network_args: dict[str, Any],
     weights: Path | None,
     original: str | None,
+    base: str | None,
     scale: int | None,
     size: tuple[int, int],
 ) -> None:
     """Print the anatomy of a network, or the parts of an accelerated one."""
-    net = Given(network, args=network_args, weights=weights, original=original).load(scale=scale)
+    given = Given(network, args=network_args, weights=weights, original=original, base=base)
+    net, small = given.load_two(scale=scale)
     if isinstance(net, MGANet):
         _print_parts(network, net, size)
     else:
-        print(anatomy_of(net))
+        print(anatomy_of(net) if small is None else anatomy_of(net, base=small))
 
 
 def _print_parts(name: str, net: MGANet, size: tuple[int, int]) -> None:

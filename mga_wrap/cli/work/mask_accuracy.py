@@ -23,6 +23,7 @@ def mask_accuracy(
     network_args: dict[str, Any],
     weights: Path | None,
     original: str | None,
+    base: str | None,
     k: list[int] | None,
     lr: Path | None,
     crop: int | None,
@@ -35,7 +36,7 @@ def mask_accuracy(
     """Measure every picture, print the table and write the files."""
     ks = k or list(KS)
     beside = None if paper is None else read_table_1(paper)
-    given = Given(model, args=network_args, weights=weights, original=original)
+    given = Given(model, args=network_args, weights=weights, original=original, base=base)
     net = find_accelerated(given, scale=scale, device=device)
     multiple = check_crop(crop, scale=scale, paired=lr is not None)
     pairs = find_pairs(data, lr=lr, scale=scale)

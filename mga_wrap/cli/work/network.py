@@ -30,12 +30,25 @@ class Given:
     args: Mapping[str, Any] = field(default_factory=dict)
     weights: Path | None = None
     original: str | None = None
+    base: str | None = None
+    """The small network of a pair."""
 
     def load(self, *, scale: int | None) -> nn.Module:
-        """The network, on the CPU; one has to be named."""
+        """The network, on the CPU; one has to be named. A base is for a saved pair alone."""
         return load_network(
-            str(self.network), scale=scale, args=self.args, weights=self.weights, original=self.original
+            str(self.network),
+            scale=scale,
+            args=self.args,
+            weights=self.weights,
+            original=self.original,
+            base=self.base,
         )
+
+    def load_two(self, *, scale: int | None) -> tuple[nn.Module, nn.Module | None]:
+        """The network and, where it is not accelerated yet, the base with which it is to be a pair."""
+        if self.base is None or kind_of(str(self.network)) == "accelerated":
+            return self.load(scale=scale), None
+        return replace(self, base=None).load(scale=scale), load_network(self.base)
 
 
 def find_network(given: Given, *, scale: int | None, device: str) -> nn.Module:
@@ -46,7 +59,9 @@ def find_network(given: Given, *, scale: int | None, device: str) -> nn.Module:
     """
     name = given.network
     if name is None and given != Given(None):
-        raise ArgumentError("got --network-args, --weights or --original without --model; expected the network, too")
+        raise ArgumentError(
+            "got --network-args, --weights, --original or --base without --model; expected the network, too"
+        )
     if name is None or (given == Given(name) and kind_of(name) == "accelerated"):
         return network_for(name, scale=scale, device=device)
     net = settled(given.load(scale=scale), pick_device(device))

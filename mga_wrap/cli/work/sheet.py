@@ -34,6 +34,7 @@ def sheet(
     network_args: dict[str, Any],
     weights: Path | None,
     original: str | None,
+    base: str | None,
     k: Amount | None,
     lr: Path | None,
     crop: int | None,
@@ -43,7 +44,7 @@ def sheet(
     page = out.suffix.lower() in (".html", ".htm")
     if not page and out.suffix and not out.is_dir():
         raise ArgumentError(f"got {out}; expected a page (sheet.html), or a folder without a suffix")
-    given = Given(model, args=network_args, weights=weights, original=original)
+    given = Given(model, args=network_args, weights=weights, original=original, base=base)
     net = find_accelerated(given, scale=scale, device=device)
     multiple = check_crop(crop, scale=scale, paired=lr is not None)
     pairs = find_pairs(data, lr=lr, scale=scale)

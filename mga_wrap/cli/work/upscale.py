@@ -52,6 +52,7 @@ def upscale(
     network_args: dict[str, Any],
     weights: Path | None,
     original: str | None,
+    base: str | None,
     k: Amount | None,
     max_loss: float | None,
     mask: bool,
@@ -59,7 +60,7 @@ def upscale(
     dtype: str | None,
 ) -> None:
     """Enlarge every picture; prints a line for each."""
-    given = Given(model, args=network_args, weights=weights, original=original)
+    given = Given(model, args=network_args, weights=weights, original=original, base=base)
     net = find_network(given, scale=scale, device=device)
     arithmetic = check_dtype(dtype)
     files, failures = _expand(inputs)
