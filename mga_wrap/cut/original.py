@@ -25,7 +25,7 @@ class Original(nn.Module):
 
 
 def original_of(net: MGANet) -> nn.Module:
-    """The network that was accelerated: of a pair a copy of it, else put together out of copies of the layers of the one that it became.
+    """The network that was accelerated: of a pair a copy of it, else out of copies of the layers of what it became.
 
     ``net(lr, k="dense")`` gives the same image, but also runs the coarse tail, which the original does not have.
 

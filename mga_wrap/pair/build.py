@@ -95,12 +95,12 @@ def _check(config: CutConfig) -> None:
         raise ArgumentError(
             f"got split_at={config.split_at!r} with a base; a pair is not split, the whole model refines: leave one out"
         )
+    if config.style != "pretrained":
+        raise ArgumentError(f"got style={config.style!r} with a base; a pair is of trained networks: leave style out")
     if config.coarse_tail != "auto":
         raise ArgumentError(
             f"got coarse_tail={config.coarse_tail!r} with a base, which makes the coarse image itself: leave one out"
         )
-    if config.style != "pretrained":
-        raise ArgumentError(f"got style={config.style!r} with a base; a pair is of trained networks: leave style out")
 
 
 def _copies(model: nn.Module, small: nn.Module) -> tuple[nn.Module, nn.Module]:

@@ -23,6 +23,8 @@ COUNTED = (192, 256)
 WHITE = 255.0
 AGREES = 0.3
 """What a network's image, reduced again, may differ from lr by, over lr's own contrast, and be an image of it still."""
+NO_IMAGE = 0.9
+"""What differs by as much as lr's own contrast is none."""
 CLEARLY = 0.25
 """Another range fits if it leaves less than this share of the difference."""
 
@@ -159,7 +161,7 @@ def _check_ranges(model: nn.Module, small: nn.Module, lr: Tensor, large: Tensor,
         for times in (WHITE, 1 / WHITE):
             with unchanged(net):
                 _, there = _fitted(net(lr * times) / times, lr, scale)
-            if there < min(AGREES, CLEARLY * left):
+            if left > NO_IMAGE and there < min(AGREES, CLEARLY * left):
                 raise ArgumentError(
                     f"the {name}, {type(net).__name__}, makes an image of a picture whose values are {times:.3g} times "
                     "as large, and none of this one; expected two networks that take 0..1: wrap it, "

@@ -62,10 +62,12 @@ def build_network(config: Config) -> MGANet:
             original=wanted.original,
         )
     if isinstance(model, MGANet):
+        if wanted.base is not None:
+            raise ArgumentError("network: got 'base' with a network that is accelerated already; leave it out")
         if cut != CutConfig():
             raise ArgumentError("accelerate: a pretrained network is cut already; leave this section out")
         return model
-    net = accelerate_as(model, cut)
+    net = accelerate_as(model, cut, base=None if wanted.base is None else load_network(wanted.base))
     if cut.style == "paper" and wanted.weights is None:
         start_patches_as_nearest(net)
     if wanted.start is not None:

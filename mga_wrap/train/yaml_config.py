@@ -31,6 +31,8 @@ class Network:
     original: str | None = None
     """Of a folder that was made from no backbone: the network that was accelerated, a spec itself; args and weights are
     then its own."""
+    base: str | None = None
+    """A small network for the whole image, a spec itself: the other refines, as a pair."""
     backbone: str | None = None
     """One of `mga_wrap.list_backbones()`."""
     scale: int | None = None
