@@ -136,9 +136,9 @@ def inspect(
         >>> anatomy = mga.inspect(mga.create_backbone("pan", scale=4))
         >>> anatomy.scale, len(anatomy.blocks), anatomy.blocks[13].name
         (4, 16, 'SCPA_trunk.13')
-        >>> outlook = mga.inspect(mga.create_backbone("rcan", scale=4), base="fsrcnn-m-x4")
-        >>> outlook.usual.p, outlook.usual.halo, outlook.sight.why
-        (24, 4, 'looks at the whole image, or farther than could be tried')
+        >>> outlook = mga.inspect(mga.create_backbone("pan", scale=4), base="fsrcnn-m-x4")
+        >>> 0 < outlook.breaks_even(outlook.usual) < 1
+        True
     """
     model, small = unwrapped(model), network_of(base)
     if small is not None:
