@@ -102,12 +102,11 @@ def average(x: Tensor, *, p: int, grid: tuple[int, int] | None = None) -> Tensor
         (B, C, gh, gw).
     """
     height, width = x.shape[-2:]
-    if grid is None:
-        gh, gw = grid_size(height, width, p)
-        padded = F.pad(x, [0, p - 1, 0, p - 1])  # avg_pool2d leaves out what fills no patch
-    else:
-        gh, gw = grid
-        padded = F.pad(x, [0, gw * p - width, 0, gh * p - height])
+    natural = grid_size(height, width, p)
+    gh, gw = natural if grid is None else grid
+    if not (torch.compiler.is_compiling() or torch.jit.is_tracing()) and (gh, gw) == natural:
+        return F.avg_pool2d(x, p, ceil_mode=True, count_include_pad=False)  # no padded copy of a map that may be large
+    padded = F.pad(x, [0, gw * p - width, 0, gh * p - height])
     rows, cols = (_covered(size, n, p=p, device=x.device) for size, n in ((height, gh), (width, gw)))
     return F.avg_pool2d(padded, p) * (p**2 / (rows[:, None] * cols).to(x.dtype))
 

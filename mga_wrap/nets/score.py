@@ -102,20 +102,13 @@ class ScorePredictor(nn.Module):
         grey, grey_coarse = lr.mean(dim=1, keepdim=True), coarse.mean(dim=1, keepdim=True)
         small = F.avg_pool2d(grey_coarse, self.scale)
         bilinear = F.interpolate(grey, scale_factor=self.scale, mode="bilinear")
-        at_lr = torch.cat([_rows(grey), _columns(grey), _detail(grey), (small - grey).square()], dim=1)
-        at_sr = torch.cat([_rows(grey_coarse) + _columns(grey_coarse), (grey_coarse - bilinear).square()], dim=1)
+        at_lr = [_rows(grey), _columns(grey), _detail(grey), (small - grey).square()]
+        at_sr = [_rows(grey_coarse) + _columns(grey_coarse), (grey_coarse - bilinear).square()]
         side = p * self.zoom // self.scale
-        energies = torch.cat(
-            [
-                average(torch.cat([at_lr, at_lr.square()], dim=1), p=side, grid=grid),
-                average(torch.cat([at_sr, at_sr.square()], dim=1), p=p * self.zoom, grid=grid),
-            ],
-            dim=1,
-        )
-        four, two = at_lr.shape[1], at_sr.shape[1]
-        first, second = energies.split([2 * four, 2 * two], dim=1)
-        means = torch.cat([first[:, :four], second[:, :two]], dim=1)
-        spreads = torch.cat([first[:, four:], second[:, two:]], dim=1).clamp(min=0).sqrt()
+        maps = [(x, side) for x in at_lr] + [(x, p * self.zoom) for x in at_sr]  # one by one: no copy of them all
+        means = torch.cat([average(x, p=each, grid=grid) for x, each in maps], dim=1)
+        squares = [average(x.square(), p=each, grid=grid) for x, each in maps]
+        spreads = torch.cat(squares, dim=1).clamp(min=0).sqrt()
         level = average(grey, p=side, grid=grid)
         logs = [(spread + 1e-3).log(), (means + FLOOR).log(), (spreads + FLOOR).log()]
         return torch.cat([mean, *logs, level], dim=1)
