@@ -192,10 +192,23 @@ def _fitted(sr: Tensor, lr: Tensor, scale: int) -> tuple[float, float]:
 
 
 def macs_per_pixel(net: nn.Module, example: Tensor) -> float:
-    """Multiply-accumulates per lr pixel, on the meta device where the network runs there, else on the example."""
+    """Multiply-accumulates per lr pixel, of an image of `COUNTED`, or of the example where none of that size is taken."""
     try:
-        lr = torch.empty(1, example.shape[1], *COUNTED, dtype=example.dtype, device="meta")
-        return count_macs(copy.deepcopy(net).to("meta"), lr) / (COUNTED[0] * COUNTED[1])
-    except Exception:  # whatever a forward does without values: it is run
+        return macs_of(net, example, *COUNTED) / (COUNTED[0] * COUNTED[1])
+    except Exception:  # whatever a forward does with a size that it does not take
         with unchanged(net):
             return count_macs(net, example.clone()) / (example.shape[0] * example.shape[-1] * example.shape[-2])
+
+
+def macs_of(net: nn.Module, example: Tensor, height: int, width: int) -> int:
+    """Multiply-accumulates of one image, on the meta device where the network runs there, else by running it.
+
+    Raises:
+        Exception: the network does not take this size.
+    """
+    try:
+        lr = torch.empty(1, example.shape[1], height, width, dtype=example.dtype, device="meta")
+        return count_macs(copy.deepcopy(net).to("meta"), lr)
+    except Exception:  # whatever a forward does without values
+        with unchanged(net):
+            return count_macs(net, synthetic(height, width, channels=example.shape[1]).to(example))
