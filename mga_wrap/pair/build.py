@@ -20,7 +20,7 @@ from mga_wrap.nets.mga import Geometry, MGANet
 from mga_wrap.nets.pair import PAIR, PairBase, PairRefine, Small
 from mga_wrap.origin import origin_of
 from mga_wrap.pair.feature import with_feature
-from mga_wrap.pair.meet import Met, meet
+from mga_wrap.pair.meet import Met, check_two, meet
 from mga_wrap.pair.windows import Window, Windows, sight_of
 
 Choose = Callable[[nn.Module, nn.Module, list[Window], Met], Window]
@@ -56,7 +56,7 @@ def build_pair(
         CutError: the model takes no windows.
     """
     _check(config)
-    large, little = _copies(model, small)
+    large, little = copies(model, small)
     met = meet(large, little, example=example)
     p, halo = _window(large, little, config, met, choose)
     config = replace(config, split_at=PAIR, p=p, halo=halo)
@@ -103,12 +103,14 @@ def _check(config: CutConfig) -> None:
         )
 
 
-def _copies(model: nn.Module, small: nn.Module) -> tuple[nn.Module, nn.Module]:
-    """Copies in eval mode, of the model's dtype on its device."""
-    if model is small:
-        raise ArgumentError(
-            f"got base={type(small).__name__}, which is the model itself; expected a smaller network of the same scale"
-        )
+def copies(model: nn.Module, small: nn.Module) -> tuple[nn.Module, nn.Module]:
+    """Copies in eval mode, of the model's dtype on its device.
+
+    Raises:
+        ArgumentError: they are not two networks.
+        CutError: one of them cannot be copied.
+    """
+    check_two(model, small)
     try:
         large, little = copy.deepcopy(model).eval(), copy.deepcopy(small).eval()
     except Exception as error:  # whatever a module holds that cannot be copied

@@ -23,10 +23,13 @@ COUNTED = (192, 256)
 WHITE = 255.0
 AGREES = 0.3
 """What a network's image, reduced again, may differ from lr by, over lr's own contrast, and be an image of it still."""
-NO_IMAGE = 0.9
-"""What differs by as much as lr's own contrast is none."""
-CLEARLY = 0.25
-"""Another range fits if it leaves less than this share of the difference."""
+TRAINED = 0.15
+"""The same for an image that a trained network makes in the range that it was trained on; 0.06 to 0.12 is usual."""
+DOUBTFUL = 0.1
+"""An image that differs by less is not doubted: a network of 0..255 makes one of 0..1, too, but a poor one."""
+CLEARLY = 0.6
+"""Another range fits if it leaves less than this share of the difference. Public networks of 0..255 left 2.5 times as
+much in 0..1; of those of 0..1 none left less in 0..255."""
 
 
 @dataclass(frozen=True)
@@ -57,13 +60,13 @@ def meet(model: nn.Module, small: nn.Module, *, example: Tensor | None = None) -
         ArgumentError: they are one network; other scales, channels or ranges of values; the model is accelerated.
         CutError: the model takes no image that was tried.
     """
-    _check_two(model, small)
+    check_two(model, small)
     found: dict[str, Exception] = {}
     images = [example] if example is not None else [synthetic(*size).to(_like(model)) for size in SIZES]
     for lr in images:
         outputs = [_tried(name, net, lr, found) for name, net in (("model", model), ("base", small))]
         if outputs[0] is not None and outputs[1] is not None:
-            return _met(model, small, lr, (outputs[0], outputs[1]))
+            return _met(model, small, lr, (outputs[0], outputs[1]), doubted=example is None)
     raise _refused(found, model, small, images)
 
 
@@ -74,10 +77,17 @@ def _like(model: nn.Module) -> Tensor:
     return weight
 
 
-def _check_two(model: nn.Module, small: nn.Module) -> None:
+def check_two(model: nn.Module, small: nn.Module) -> None:
+    """See that they are two networks, before anything is done with them.
+
+    Raises:
+        ArgumentError: one is none, they are one network, or the model is accelerated.
+        CutError: the model has no parameters.
+    """
     for name, net in (("model", model), ("base", small)):
         if not isinstance(net, nn.Module):
             raise ArgumentError(f"got {name} of type {type(net).__name__}; expected an nn.Module that turns lr into sr")
+    _like(model)
     if isinstance(model, MGANet):
         raise ArgumentError("got an accelerated network as the model of a pair; give the network that it was made of")
     if model is small or (type(model) is type(small) and _alike(model, small)):
@@ -120,14 +130,24 @@ def _refused(found: dict[str, Exception], model: nn.Module, small: nn.Module, im
     )
 
 
-def _met(model: nn.Module, small: nn.Module, lr: Tensor, outputs: tuple[tuple[Tensor, bool], ...]) -> Met:
+def _met(
+    model: nn.Module, small: nn.Module, lr: Tensor, outputs: tuple[tuple[Tensor, bool], ...], *, doubted: bool
+) -> Met:
     (large, model_writes), (coarse, small_writes) = outputs
     scales = [_scale(name, sr, lr) for name, sr in (("model", large), ("base", coarse))]
     if scales[0] != scales[1]:
         raise ArgumentError(
             f"the model enlarges by {scales[0]} and the base by {scales[1]}; expected two networks of one scale"
         )
-    _check_ranges(model, small, lr, large, coarse, scales[0])
+    factors = [_fitted(sr, lr, scales[0]) for sr in (large, coarse)]
+    if all(left < AGREES for _, left in factors) and not 0.5 < factors[0][0] / factors[1][0] < 2:
+        raise ArgumentError(
+            f"the model's image is {1 / factors[0][0]:.3g} times lr and the base's {1 / factors[1][0]:.3g} times; "
+            "expected two networks of one range of values: wrap the one whose range is another"
+        )
+    if doubted:
+        for name, net, (_, left) in (("model", model, factors[0]), ("base", small, factors[1])):
+            _check_range(name, net, lr, left, scale=scales[0])
     macs = [macs_per_pixel(net, lr) for net in (model, small)]
     return Met(lr, scales[0], macs[0], macs[1], model_writes, small_writes)
 
@@ -145,28 +165,21 @@ def _scale(name: str, sr: Tensor, lr: Tensor) -> int:
     return scale
 
 
-def _check_ranges(model: nn.Module, small: nn.Module, lr: Tensor, large: Tensor, coarse: Tensor, scale: int) -> None:
-    """One number is fitted: what each image, reduced again, has to be multiplied by to be lr.
+def _check_range(name: str, net: nn.Module, lr: Tensor, left: float, *, scale: int) -> None:
+    """One number is fitted, what a network's image, reduced again, has to be multiplied by to be lr; what is left tells.
 
     Raises:
-        ArgumentError: it is not the same for both, or one of them makes an image of lr in another range alone.
+        ArgumentError: the image of lr in another range is clearly better.
     """
-    factors = [_fitted(sr, lr, scale) for sr in (large, coarse)]
-    if all(left < AGREES for _, left in factors) and not 0.5 < factors[0][0] / factors[1][0] < 2:
-        raise ArgumentError(
-            f"the model's image is {1 / factors[0][0]:.3g} times lr and the base's {1 / factors[1][0]:.3g} times; "
-            "expected two networks of one range of values: wrap the one whose range is another"
-        )
-    for name, net, (_, left) in (("model", model, factors[0]), ("base", small, factors[1])):
-        for times in (WHITE, 1 / WHITE):
-            with unchanged(net):
-                _, there = _fitted(net(lr * times) / times, lr, scale)
-            if left > NO_IMAGE and there < min(AGREES, CLEARLY * left):
-                raise ArgumentError(
-                    f"the {name}, {type(net).__name__}, makes an image of a picture whose values are {times:.3g} times "
-                    "as large, and none of this one; expected two networks that take 0..1: wrap it, "
-                    f"{'net(lr * 255) / 255' if times > 1 else 'net(lr / 255) * 255'}, or give an example in your range"
-                )
+    for times in (WHITE, 1 / WHITE):
+        with unchanged(net):
+            _, there = _fitted(net(lr * times) / times, lr, scale)
+        if left > DOUBTFUL and there < min(TRAINED, CLEARLY * left):
+            raise ArgumentError(
+                f"the {name}, {type(net).__name__}, makes a better image of a picture whose values are {times:.3g} "
+                "times as large; expected two networks that take 0..1: wrap it, "
+                f"{'net(lr * 255) / 255' if times > 1 else 'net(lr / 255) * 255'}; an example in your range is believed"
+            )
 
 
 def _fitted(sr: Tensor, lr: Tensor, scale: int) -> tuple[float, float]:
@@ -179,10 +192,23 @@ def _fitted(sr: Tensor, lr: Tensor, scale: int) -> tuple[float, float]:
 
 
 def macs_per_pixel(net: nn.Module, example: Tensor) -> float:
-    """Multiply-accumulates per lr pixel, on the meta device where the network runs there, else on the example."""
+    """Multiply-accumulates per lr pixel, of an image of `COUNTED`, or of the example where none of that size is taken."""
     try:
-        lr = torch.empty(1, example.shape[1], *COUNTED, dtype=example.dtype, device="meta")
-        return count_macs(copy.deepcopy(net).to("meta"), lr) / (COUNTED[0] * COUNTED[1])
-    except Exception:  # whatever a forward does without values: it is run
+        return macs_of(net, example, *COUNTED) / (COUNTED[0] * COUNTED[1])
+    except Exception:  # whatever a forward does with a size that it does not take
         with unchanged(net):
             return count_macs(net, example.clone()) / (example.shape[0] * example.shape[-1] * example.shape[-2])
+
+
+def macs_of(net: nn.Module, example: Tensor, height: int, width: int) -> int:
+    """Multiply-accumulates of one image, on the meta device where the network runs there, else by running it.
+
+    Raises:
+        Exception: the network does not take this size.
+    """
+    try:
+        lr = torch.empty(1, example.shape[1], height, width, dtype=example.dtype, device="meta")
+        return count_macs(copy.deepcopy(net).to("meta"), lr)
+    except Exception:  # whatever a forward does without values
+        with unchanged(net):
+            return count_macs(net, synthetic(height, width, channels=example.shape[1]).to(example))

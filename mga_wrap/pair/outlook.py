@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import io
 import textwrap
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from rich.table import Column, Table
 from torch import Tensor, nn
 
 from mga_wrap.config import CutConfig
+from mga_wrap.pair.build import copies
 from mga_wrap.pair.meet import meet
 from mga_wrap.pair.windows import Sight, Window, Windows, halo_is_exact, share_that_breaks_even, sight_of
 
@@ -100,9 +100,7 @@ def outlook(model: nn.Module, small: nn.Module, *, example: Tensor | None = None
         ArgumentError: the two do not fit together.
         CutError: the model takes no windows.
     """
-    large, little = copy.deepcopy(model).eval(), small if small is model else copy.deepcopy(small).eval()
-    like = next(large.parameters())
-    little = large if small is model else little.to(device=like.device, dtype=like.dtype)
+    large, little = copies(model, small)
     met = meet(large, little, example=example)
     windows = Windows(large, met.example)
     config = CutConfig()

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from mga_wrap.config import CutConfig, Halo
-from mga_wrap.counting import count_macs
 from mga_wrap.errors import CutError, one_line
 from mga_wrap.graph.trace import unchanged
+from mga_wrap.pair.meet import macs_of
 from mga_wrap.pictures.synthetic import synthetic
 
 GEOMETRIES = ((24, 4), (16, 4), (16, 8), (24, 8), (32, 8), (48, 8), (16, 2), (32, 16), (96, 16))
@@ -57,10 +57,8 @@ class Windows:
     def macs(self, side: int) -> int | None:
         """Of a window of this side; None where the network does not take it."""
         if side not in self._macs:
-            lr = synthetic(side, side, channels=self.example.shape[1]).to(self.example)
             try:
-                with unchanged(self.model):
-                    self._macs[side] = count_macs(self.model, lr)
+                self._macs[side] = macs_of(self.model, self.example, side, side)
             except Exception as error:  # whatever a forward does with a size that it does not take
                 self._macs[side], self._said = None, one_line(error)
         return self._macs[side]
