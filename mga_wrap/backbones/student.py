@@ -12,7 +12,9 @@ from mga_wrap.errors import ArgumentError
 SCALES = (2, 3, 4)
 _SLOPE = 0.05
 _QUIET = 0.1
-"""Of the usual size: what a fresh block adds to its input, and a fresh tail to the interpolated image."""
+"""Of the usual size: what a fresh block adds to its input."""
+_TAIL = 0.03
+"""Of the usual size: what a fresh tail adds to the interpolated image."""
 
 
 class PlainBlock(nn.Module):
@@ -85,7 +87,7 @@ class Student(nn.Module):
             block.conv3.weight.mul_(_QUIET)
         tail = self.upsampler[0]
         assert isinstance(tail, nn.Conv2d)
-        tail.weight.mul_(_QUIET)
+        tail.weight.mul_(_TAIL)
 
 
 @register_backbone("student-half")
