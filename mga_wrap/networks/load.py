@@ -149,7 +149,9 @@ def _check_extras(kind: Kind, spec: str, **given: object) -> None:
             "original": "an original",
             "base": "a base",
         }
-        article = {"accelerated": "an accelerated network", "code": "code", "plain": "a saved network"}.get(kind, f"a {kind}")
+        article = {"accelerated": "an accelerated network", "code": "code", "plain": "a saved network"}.get(
+            kind, f"a {kind}"
+        )
         takes = " and ".join(names[name] for name in taken) or "none of these"
         raise ArgumentError(f"got {names[wrong[0]]} for {spec}, {article}, which takes {takes}; leave out what is more")
 

@@ -10,6 +10,7 @@ from torch import nn
 from mga_wrap.backbones.registry import create_backbone, describe_backbone
 from mga_wrap.checkpoint import PLAIN, WEIGHTS, read_config, read_weights, write_checkpoint
 from mga_wrap.errors import ArgumentError, CheckpointError, nearest, one_line
+from mga_wrap.nets.mga import MGANet
 from mga_wrap.origin import Origin, remember
 
 FORMAT = 1
@@ -27,7 +28,8 @@ def save_network(model: nn.Module, folder: str | Path) -> None:
     """Write a backbone of the package as it is, not cut; `mga_wrap.networks.load_network` reads it.
 
     Args:
-        model: what `mga_wrap.create_backbone` makes, and `mga_wrap.distill` returns.
+        model: what `mga_wrap.create_backbone` makes, and `mga_wrap.distill` returns; of an accelerated network the
+            one that was cut, as `k="dense"` runs it.
         folder: it is made if it is not there; both files in it are whole or not there.
 
     Raises:
@@ -43,14 +45,28 @@ def save_network(model: nn.Module, folder: str | Path) -> None:
         ...     load_network(folder).scale
         2
     """
-    description = describe_backbone(model)
-    if description is None:
+    inner = uncut(model) if isinstance(model, MGANet) else model
+    description = None if inner is None else describe_backbone(inner)
+    if inner is None or description is None:
         raise ArgumentError(
             f"got a {type(model).__name__}; expected what mga_wrap.create_backbone makes, its options as they are: "
             "save another network's state_dict"
         )
     config = {"format_version": FORMAT, "network": description}
-    write_checkpoint(Path(folder), config=config, tensors=model.state_dict(), config_name=PLAIN)
+    write_checkpoint(Path(folder), config=config, tensors=inner.state_dict(), config_name=PLAIN)
+
+
+def uncut(net: MGANet) -> nn.Module | None:
+    """The backbone of which an accelerated network of style "pretrained" was cut, with the weights that it has there.
+
+    None where it was none of the package's, or where its layers are not in it as they were.
+    """
+    layers = {**net.base.state_dict(), **net.refine.state_dict()}
+    model = None if net.backbone is None else create_backbone(**net.backbone).eval()
+    if model is None or net.config.style != "pretrained" or not model.state_dict().keys() <= layers.keys():
+        return None
+    model.load_state_dict({name: layers[name] for name in model.state_dict()})
+    return model
 
 
 def is_plain(spec: str) -> bool:

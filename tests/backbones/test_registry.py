@@ -85,7 +85,10 @@ def test_an_unknown_name_lists_what_there_is_and_the_nearest() -> None:
         match=r"got backbone 'FSRCN'; expected one of fsrcnn, pan, rcan, rfdn, srresnet, student, student-half; did you mean 'fsrcnn'",
     ):
         create_backbone("FSRCN", scale=2)
-    with pytest.raises(ArgumentError, match=r"got backbone 'hat'; expected one of fsrcnn, pan, rcan, rfdn, srresnet, student, student-half$"):
+    with pytest.raises(
+        ArgumentError,
+        match=r"got backbone 'hat'; expected one of fsrcnn, pan, rcan, rfdn, srresnet, student, student-half$",
+    ):
         create_backbone("hat", scale=2)
 
 

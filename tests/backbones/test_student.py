@@ -47,7 +47,7 @@ def test_a_window_is_exact_with_a_halo_of_its_reach() -> None:
         whole, window = net(lr), net(lr[..., 8:24, 8:24])
     inner = window[..., 2 * reach : -2 * reach, 2 * reach : -2 * reach]
     torch.testing.assert_close(inner, whole[..., 16 + 2 * reach : 48 - 2 * reach, 16 + 2 * reach : 48 - 2 * reach])
-    beside = window[..., 2 : -2, 2 : -2]
+    beside = window[..., 2:-2, 2:-2]
     assert not torch.allclose(beside, whole[..., 18:46, 18:46])
 
 
