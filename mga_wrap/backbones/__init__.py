@@ -10,10 +10,10 @@ from mga_wrap.backbones.student import HalfStudent, Student
 
 __all__ = [
     "FSRCNN",
-    "HalfStudent",
     "PAN",
     "RCAN",
     "RFDN",
+    "HalfStudent",
     "SRResNet",
     "Student",
     "create_backbone",

@@ -121,7 +121,7 @@ class Learner:
                 raise ValueError("what the optimiser has gathered is not complete")
             self.average.module.load_state_dict(under("average", tensors))
             self.best.load(tensors)
-        except (RuntimeError, ValueError) as error:
+        except (KeyError, RuntimeError, ValueError) as error:  # KeyError: what torch misses in it
             raise CheckpointError(
                 f"the state does not hold what stage {self.stage.name!r} has learned ({one_line(error)}); delete "
                 "state.safetensors to start again"

@@ -82,7 +82,8 @@ def test_describing_draws_no_random_numbers() -> None:
 def test_an_unknown_name_lists_what_there_is_and_the_nearest() -> None:
     with pytest.raises(
         ArgumentError,
-        match=r"got backbone 'FSRCN'; expected one of fsrcnn, pan, rcan, rfdn, srresnet, student, student-half; did you mean 'fsrcnn'",
+        match=r"got backbone 'FSRCN'; expected one of fsrcnn, pan, rcan, rfdn, srresnet, student, student-half; "
+        r"did you mean 'fsrcnn'",
     ):
         create_backbone("FSRCN", scale=2)
     with pytest.raises(

@@ -34,7 +34,7 @@ def test_of_an_accelerated_network_it_is_the_original(tmp_path: Path) -> None:
 
 
 def test_networks_of_others_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ArgumentError, match="got a Identity; expected what mga_wrap.create_backbone makes"):
+    with pytest.raises(ArgumentError, match=r"got a Identity; expected what mga_wrap.create_backbone makes"):
         mga.save_network(torch.nn.Identity(), tmp_path / "net")
     paper = mga.accelerate(mga.create_backbone("fsrcnn", scale=2), split_at=3, style="paper")
     with pytest.raises(ArgumentError, match="got a MGANet"):
@@ -69,7 +69,7 @@ def test_missing_weights_are_told(tmp_path: Path) -> None:
 
 def test_what_goes_with_no_saved_network(tmp_path: Path) -> None:
     mga.save_network(mga.create_backbone("student", scale=2), tmp_path)
-    with pytest.raises(ArgumentError, match="network arguments for .*a saved network, which takes none of these"):
+    with pytest.raises(ArgumentError, match=r"network arguments for .*a saved network, which takes none of these"):
         load_network(tmp_path, args={"blocks": 3})
     with pytest.raises(ArgumentError, match="got scale=4 and a model that enlarges by 2"):
         load_network(tmp_path, scale=4)

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import mga_wrap as mga
+from mga_wrap.config import CutConfig
 from mga_wrap.errors import ArgumentError, CutError, ImageError
 from mga_wrap.networks import load_network
 from mga_wrap.train.distill import BATCH, plan, scale_of, steps_in
 from mga_wrap.train.distill import build_pair as make_pair
-from mga_wrap.config import CutConfig
 
 
 class Brighter(nn.Module):
