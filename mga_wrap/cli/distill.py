@@ -37,6 +37,9 @@ def distill(
             show_default="where the network is further from the pictures than bicubic",
         ),
     ] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="no, or bf16: faster where the processor has it.", show_default="no")
+    ] = None,
     network_args: NetworkArgs = None,
     weights: Weights = None,
     scale: Annotated[
@@ -49,6 +52,8 @@ def distill(
     check_there(data)
     if not 0 < minutes < float("inf"):
         raise ArgumentError(f"got --minutes {minutes}; expected a number above 0, e.g. 30")
+    if precision not in (None, "no", "bf16"):
+        raise ArgumentError(f"got --precision {precision}; expected no or bf16")
     if out.exists() and not out.is_dir():
         raise ArgumentError(f"got the file {out} for an output; expected the name of a folder")
     return {"network_args": read_network_args(network_args)}

@@ -9,7 +9,7 @@ from torch import nn
 
 from mga_wrap.backbones.registry import create_backbone, describe_backbone
 from mga_wrap.checkpoint import PLAIN, WEIGHTS, read_config, read_weights, write_checkpoint
-from mga_wrap.errors import ArgumentError, CheckpointError, nearest, one_line
+from mga_wrap.errors import ArgumentError, CheckpointError, one_line
 from mga_wrap.nets.mga import MGANet
 from mga_wrap.origin import Origin, remember
 
@@ -115,8 +115,8 @@ def student_for(scale: int) -> str:
     name = f"student-x{scale}"
     if name not in list_students():
         raise ArgumentError(
-            f"got a network that enlarges by {scale}, for which the package has no student "
-            f"({nearest(name, list_students())}); give one: student=..., a network of this scale, e.g. "
-            f'create_backbone("student", scale={scale}), which then learns from nothing'
+            f"got a network that enlarges by {scale}, for which the package has no student (it has "
+            f"{', '.join(list_students()) or 'none'}); give one of this scale: student=..., on the command line "
+            "--student; the backbone 'student' learns from nothing"
         )
     return name

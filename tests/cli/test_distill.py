@@ -47,6 +47,7 @@ def test_a_small_network_is_taught_saved_and_read(here: Path) -> None:
     [
         (("pan", "--minutes", 0), "got --minutes 0"),
         (("pan", "--minutes", math.nan), "got --minutes nan"),
+        (("pan", "--precision", "fp8"), "got --precision fp8; expected no or bf16"),
         (("pan", "--data", "nowhere"), "cannot read nowhere"),
         (("pan", "-o", "photos/a.png"), "got the file photos/a.png for an output"),
         (("pan", "--scale", 2, "--student", "fsrcnn-m-x2", "--minutes", 1), "accelerated network as the student"),

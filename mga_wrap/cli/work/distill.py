@@ -8,6 +8,7 @@ from typing import Any
 
 from mga_wrap.cli.work.network import Given
 from mga_wrap.networks.plain import save_network
+from mga_wrap.train.distill import Precision
 from mga_wrap.train.distill import distill as distilled
 
 
@@ -18,6 +19,7 @@ def distill(
     minutes: float,
     student: str | None,
     perceptual: bool | None,
+    precision: Precision | None,
     network_args: Mapping[str, Any],
     weights: Path | None,
     scale: int | None,
@@ -26,7 +28,9 @@ def distill(
     """Teach, save; prints what was reached, and the folder."""
     out.mkdir(parents=True, exist_ok=True)  # whatever forbids it is told before the time is over
     model = Given(network, args=network_args, weights=weights).load(scale=scale)
-    found = distilled(model, data, minutes=minutes, student=student, perceptual=perceptual, seed=seed)
+    found = distilled(
+        model, data, minutes=minutes, student=student, perceptual=perceptual, precision=precision, seed=seed
+    )
     save_network(found.network, out)
     print(found)
     print(out)
