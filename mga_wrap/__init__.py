@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from mga_wrap.infer.api import upscale
     from mga_wrap.nets.mask import MaskPredictor
     from mga_wrap.nets.mga import MGANet
+    from mga_wrap.networks.plain import list_students, save_network
     from mga_wrap.train.data import Data
+    from mga_wrap.train.distill import Distilled, distill
     from mga_wrap.train.stages import FINETUNE_STAGES, PAPER_STAGES, Stage
     from mga_wrap.train.trainer import MGATrainer
     from mga_wrap.train.validate import Validation
@@ -44,6 +46,7 @@ __all__ = [
     "CutConfig",
     "CutError",
     "Data",
+    "Distilled",
     "FitReport",
     "ImageError",
     "MGAError",
@@ -57,13 +60,16 @@ __all__ = [
     "__version__",
     "accelerate",
     "create_backbone",
+    "distill",
     "fit",
     "fit_coarse_tail",
     "from_pretrained",
     "inspect",
     "list_backbones",
     "list_pretrained",
+    "list_students",
     "register_backbone",
+    "save_network",
     "upscale",
 ]
 
@@ -83,6 +89,10 @@ _HOME = {
     "MaskPredictor": "mga_wrap.nets.mask",
     "MGANet": "mga_wrap.nets.mga",
     "Data": "mga_wrap.train.data",
+    "list_students": "mga_wrap.networks.plain",
+    "save_network": "mga_wrap.networks.plain",
+    "Distilled": "mga_wrap.train.distill",
+    "distill": "mga_wrap.train.distill",
     "fit_coarse_tail": "mga_wrap.fitting.least_squares",
     "FINETUNE_STAGES": "mga_wrap.train.stages",
     "PAPER_STAGES": "mga_wrap.train.stages",

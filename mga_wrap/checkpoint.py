@@ -15,11 +15,15 @@ from mga_wrap.errors import CheckpointError, one_line
 from mga_wrap.files import whole_file
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
+PLAIN = "network.json"
+"""In place of CONFIG, where the network is not cut."""
 LARGEST_CONFIG = 1_000_000
 """Bytes: a config is a few hundred."""
 
 
-def write_checkpoint(folder: Path, *, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+def write_checkpoint(
+    folder: Path, *, config: Mapping[str, Any], tensors: Mapping[str, Tensor], config_name: str = CONFIG
+) -> None:
     """Write both files into a folder, which is made if it is not there.
 
     They appear under their names only when both are complete, the config last.
@@ -29,7 +33,7 @@ def write_checkpoint(folder: Path, *, config: Mapping[str, Any], tensors: Mappin
     """
     plain = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     try:
-        with whole_file(folder / CONFIG) as config_file, whole_file(folder / WEIGHTS) as weights_file:
+        with whole_file(folder / config_name) as config_file, whole_file(folder / WEIGHTS) as weights_file:
             weights_file.write_bytes(save(plain, metadata={"format": "pt"}))
             config_file.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     except (OSError, SafetensorError) as error:

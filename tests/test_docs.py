@@ -152,6 +152,8 @@ def test_command_lines_run_and_print_what_the_page_says(page: Path, desk: Path) 
             continue
         if arguments[0] == "fit":
             arguments += ["--seconds", "1"]  # the page's minute is too long for a test
+        if arguments[0] == "distill":
+            arguments += ["--minutes", "0.01"]
         result = CliRunner().invoke(app, arguments)
         assert result.exit_code == 0, f"{line}: {result.output}"
         if shown.strip():

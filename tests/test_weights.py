@@ -7,11 +7,15 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
+from torch import nn
 
 import mga_wrap as mga
+from mga_wrap.counting import count_macs
 from mga_wrap.infer.networks import EMBEDDED
 from mga_wrap.measure import evaluate, means
 from mga_wrap.nets.mga import Amount
+from mga_wrap.networks import load_network
 
 pytestmark = pytest.mark.slow
 
@@ -125,3 +129,21 @@ def test_the_readme_tells_how_good_the_networks_are_that_are_used(name: str, sha
     for cell, k in zip(told, ks, strict=True):
         row = found[k]
         assert pair(cell) == (pytest.approx(row.psnr_y, abs=0.006), pytest.approx(row.ssim_y, abs=0.0001))
+
+
+@pytest.mark.parametrize("name", mga.list_students())
+@pytest.mark.parametrize("data", ["Set5", "Set14"])
+def test_the_student_is_what_the_table_says(data: str, name: str, shared: Path) -> None:
+    net = load_network(name)
+    files = sorted((shared / "data/test" / data).iterdir())
+    (found,) = means(evaluate(net, files, scale=net.scale, ks=[None]))
+    cells = table("docs/weights.md", "students")[name, f"{macs_of(net):,}"]
+    assert pair(cells[0 if data == "Set5" else 1]) == (
+        pytest.approx(found.psnr_y, abs=0.006),
+        pytest.approx(found.ssim_y, abs=0.0001),
+    )
+
+
+def macs_of(net: nn.Module) -> int:
+    """A pixel of lr."""
+    return count_macs(net, torch.zeros(1, 3, 16, 16)) // 16**2

@@ -11,13 +11,14 @@ sense.
 import io
 import sys
 
-from mga_wrap.cli import bench, choice, evaluate, fit, inspect, mask_accuracy, sheet, tables, train, upscale
+from mga_wrap.cli import bench, choice, distill, evaluate, fit, inspect, mask_accuracy, sheet, tables, train, upscale
 from mga_wrap.cli.app import app
 
 __all__ = [
     "app",
     "bench",
     "choice",
+    "distill",
     "evaluate",
     "fit",
     "inspect",

@@ -18,10 +18,11 @@ from mga_wrap.hub import from_pretrained, list_pretrained
 from mga_wrap.nets.mga import MGANet
 from mga_wrap.networks.from_code import from_code, is_code
 from mga_wrap.networks.from_file import SUFFIXES, from_file
+from mga_wrap.networks.plain import is_plain, list_students, load_plain
 from mga_wrap.origin import Origin, file_digest, origin_of, remember
 
 Spec = str | os.PathLike[str]
-Kind = Literal["backbone", "code", "file", "accelerated"]
+Kind = Literal["backbone", "code", "file", "plain", "accelerated"]
 DEFAULT_SCALE = 4
 
 
@@ -41,6 +42,7 @@ def load_network(
 
             * a backbone's name: one of `mga_wrap.list_backbones()`
             * an accelerated network: one of `mga_wrap.list_pretrained()`, or a folder that `save_pretrained` wrote
+            * a small network: one of `mga_wrap.list_students()`, or a folder that `save_network` wrote
             * a file of weights that spandrel knows: net.pth, net.safetensors
             * code of your own: package.module:Factory or file.py:Factory, a class or function that returns the network
 
@@ -78,6 +80,8 @@ def load_network(
         model = from_code(text, args=args or {})
     elif kind == "file":
         model = from_file(Path(text))
+    elif kind == "plain":
+        model = load_plain(text)
     else:
         under = None if original is None else _original(original, args=args, weights=weights, scale=scale)
         small = None if base is None else load_network(base)
@@ -105,6 +109,8 @@ def kind_of(spec: str) -> Kind:
         ArgumentError: none of these.
     """
     path = Path(spec)
+    if is_plain(spec):
+        return "plain"
     if (path / CONFIG).is_file() or spec in list_pretrained():
         return "accelerated"
     if spec in list_backbones():
@@ -121,7 +127,7 @@ def kind_of(spec: str) -> Kind:
         return "accelerated"  # a folder that is not there: told by who reads it
     if path.suffix == ".py":
         raise ArgumentError(f"got {spec}; expected the name of what makes the network, too: {spec}:Factory")
-    known = (*list_backbones(), *list_pretrained())
+    known = (*list_backbones(), *list_pretrained(), *list_students())
     raise ArgumentError(f"got {nearest(spec, known)}; or a folder, a file or code: {EXPECTED}")
 
 
@@ -132,6 +138,7 @@ def _check_extras(kind: Kind, spec: str, **given: object) -> None:
         "backbone": ("weights",),
         "code": ("args", "weights"),
         "file": (),
+        "plain": (),
         "accelerated": ("original", "base", *(("args", "weights") if of_the_original else ())),
     }[kind]
     wrong = [name for name, value in given.items() if value not in (None, {}) and name not in taken]
@@ -142,7 +149,9 @@ def _check_extras(kind: Kind, spec: str, **given: object) -> None:
             "original": "an original",
             "base": "a base",
         }
-        article = {"accelerated": "an accelerated network", "code": "code"}.get(kind, f"a {kind}")
+        article = {"accelerated": "an accelerated network", "code": "code", "plain": "a saved network"}.get(
+            kind, f"a {kind}"
+        )
         takes = " and ".join(names[name] for name in taken) or "none of these"
         raise ArgumentError(f"got {names[wrong[0]]} for {spec}, {article}, which takes {takes}; leave out what is more")
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
 from accelerate import Accelerator
+from timm.optim import Muon
 from timm.scheduler import CosineLRScheduler
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
@@ -24,6 +25,10 @@ from mga_wrap.train.state import load_optimiser, optimiser_tensors, under, with_
 BETAS = (0.9, 0.99)
 ADAMS = {"step", "exp_avg", "exp_avg_sq"}
 """What Adam gathers of a parameter."""
+MUONS = {"use_muon", "momentum_buffer"}
+"""What Muon gathers of a matrix; of anything else what Adam does, and that it is none."""
+MOMENTUM = 0.9
+KNOWN = {"adam": (ADAMS,), "muon": (MUONS, ADAMS | {"use_muon"})}
 AVERAGE_OVER = 9.0
 """After n steps the averaged weights are those of at most about n / 9 steps: a short stage is averaged over less."""
 
@@ -85,9 +90,9 @@ class Learner:
     ) -> None:
         self.net, self.stage, self.best, self.step = net, stage, best, 0
         self.parameters = nn.ParameterList(parameters.values())
-        self._adam = torch.optim.Adam(self.parameters, lr=stage.rate, betas=BETAS)
-        self.lesson, self.optimiser = accelerator.prepare(lesson, self._adam)
-        self.schedule = schedule_of(stage, self._adam)
+        self._own = optimiser_of(stage, self.parameters)
+        self.lesson, self.optimiser = accelerator.prepare(lesson, self._own)
+        self.schedule = schedule_of(stage, self._own)
         self.average = ModelEmaV3(
             self.parameters, decay=stage.ema, use_warmup=True, warmup_gamma=AVERAGE_OVER, warmup_power=1.0
         )
@@ -95,12 +100,12 @@ class Learner:
     @property
     def rate(self) -> float:
         """The learning rate of the last step."""
-        return float(self._adam.param_groups[0]["lr"])
+        return float(self._own.param_groups[0]["lr"])
 
     def tensors(self) -> dict[str, Tensor]:
         """What `load` needs, beside the weights of the net."""
         average = dict(self.average.module.named_parameters())
-        own = with_prefix("average", average) | with_prefix("optimiser", optimiser_tensors(self._adam))
+        own = with_prefix("average", average) | with_prefix("optimiser", optimiser_tensors(self._own))
         return own | self.best.tensors()
 
     def load(self, tensors: dict[str, Tensor], *, step: int) -> None:
@@ -110,13 +115,13 @@ class Learner:
             CheckpointError: they are not of this stage.
         """
         try:
-            load_optimiser(self._adam, under("optimiser", tensors))
-            gathered = [one.keys() for one in self._adam.state.values()]
-            if not gathered or any(one != ADAMS for one in gathered):
+            load_optimiser(self._own, under("optimiser", tensors))
+            gathered = [one.keys() for one in self._own.state.values()]
+            if not gathered or any(one not in KNOWN[self.stage.optimiser] for one in gathered):
                 raise ValueError("what the optimiser has gathered is not complete")
             self.average.module.load_state_dict(under("average", tensors))
             self.best.load(tensors)
-        except (RuntimeError, ValueError) as error:
+        except (KeyError, RuntimeError, ValueError) as error:  # KeyError: what torch misses in it
             raise CheckpointError(
                 f"the state does not hold what stage {self.stage.name!r} has learned ({one_line(error)}); delete "
                 "state.safetensors to start again"
@@ -133,6 +138,13 @@ class Learner:
                 yield
         finally:
             _copy(current, self.parameters)
+
+
+def optimiser_of(stage: Stage, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+    """The optimiser that a stage names, at its highest rate."""
+    if stage.optimiser == "muon":
+        return Muon(parameters, lr=stage.rate, momentum=MOMENTUM, betas=BETAS)
+    return torch.optim.Adam(parameters, lr=stage.rate, betas=BETAS)
 
 
 def schedule_of(stage: Stage, optimiser: torch.optim.Optimizer) -> CosineLRScheduler:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, Literal
 
 from mga_wrap.errors import ArgumentError, nearest
 from mga_wrap.train.losses import LOSSES, SCORE
 
 LEAST = {"steps": 1, "batch": 1, "crop": 1, "warmup": 0, "cycles": 1, "accumulate": 1}
 """The smallest value of each whole number."""
+OPTIMISERS = ("adam", "muon")
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,8 @@ class Stage:
     """Decay of the averaged weights, which are what is validated and kept; 0 for no average."""
     least_squares: bool = False
     """Let a light coarse tail start by least squares (`mga_wrap.fit_coarse_tail`); nothing for other tails."""
+    optimiser: Literal["adam", "muon"] = "adam"
+    """"muon" moves matrices by orthogonal steps (timm): for layers that start from nothing."""
 
     @property
     def for_the_eye(self) -> bool:
@@ -64,6 +67,8 @@ class Stage:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < top:
                 raise ArgumentError(f"stage {self.name!r}: got {name}={value!r}; expected 0 <= {name} < {top}")
+        if self.optimiser not in OPTIMISERS:
+            raise ArgumentError(f"stage {self.name!r}: got the optimiser {nearest(self.optimiser, OPTIMISERS)}")
         if isinstance(self.parts, str) or not self.parts:
             raise ArgumentError(f"stage {self.name!r}: got parts={self.parts!r}; expected a list of parts, e.g. [base]")
         if not self.losses:

@@ -109,7 +109,11 @@ def with_prefix(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
     """What an optimiser has gathered, as `number of the parameter.name`."""
     state = optimiser.state_dict()["state"]
-    return {f"{number}.{name}": value for number, of_one in state.items() for name, value in of_one.items()}
+    return {
+        f"{number}.{name}": torch.as_tensor(value)  # Muon notes by a bool what it treats as a matrix
+        for number, of_one in state.items()
+        for name, value in of_one.items()
+    }
 
 
 def load_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
@@ -119,7 +123,7 @@ def load_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor])
         ValueError: they are not of these parameters.
     """
     parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
-    state: dict[int, dict[str, Tensor]] = {}
+    state: dict[int, dict[str, Tensor | bool]] = {}
     for name, value in tensors.items():
         number, _, key = name.partition(".")
         if not number.isdecimal() or int(number) >= len(parameters):
@@ -127,8 +131,12 @@ def load_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor])
         parameter = parameters[int(number)]
         if value.shape not in ((), parameter.shape):  # Adam counts the steps of each parameter
             raise ValueError(f"{name!r} has the shape {tuple(value.shape)}, its parameter {tuple(parameter.shape)}")
-        state.setdefault(int(number), {})[key] = _like(parameter, value)
+        state.setdefault(int(number), {})[key] = bool(value) if _is_bool(value) else _like(parameter, value)
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+
+
+def _is_bool(value: Tensor) -> bool:
+    return value.dtype == torch.bool and value.shape == ()
 
 
 def _like(parameter: nn.Parameter, value: Tensor) -> Tensor:

@@ -11,8 +11,8 @@ from mga_wrap.backbones import FSRCNN, PAN, RCAN, RFDN, create_backbone, describ
 from mga_wrap.errors import ArgumentError
 
 
-def test_the_list_is_sorted_and_holds_all_five() -> None:
-    assert list_backbones() == ("fsrcnn", "pan", "rcan", "rfdn", "srresnet")
+def test_the_list_is_sorted_and_holds_all_seven() -> None:
+    assert list_backbones() == ("fsrcnn", "pan", "rcan", "rfdn", "srresnet", "student", "student-half")
 
 
 @pytest.mark.slow
@@ -82,10 +82,14 @@ def test_describing_draws_no_random_numbers() -> None:
 def test_an_unknown_name_lists_what_there_is_and_the_nearest() -> None:
     with pytest.raises(
         ArgumentError,
-        match=r"got backbone 'FSRCN'; expected one of fsrcnn, pan, rcan, rfdn, srresnet; did you mean 'fsrcnn'",
+        match=r"got backbone 'FSRCN'; expected one of fsrcnn, pan, rcan, rfdn, srresnet, student, student-half; "
+        r"did you mean 'fsrcnn'",
     ):
         create_backbone("FSRCN", scale=2)
-    with pytest.raises(ArgumentError, match=r"got backbone 'hat'; expected one of fsrcnn, pan, rcan, rfdn, srresnet$"):
+    with pytest.raises(
+        ArgumentError,
+        match=r"got backbone 'hat'; expected one of fsrcnn, pan, rcan, rfdn, srresnet, student, student-half$",
+    ):
         create_backbone("hat", scale=2)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -19,6 +20,7 @@ import mga_wrap as mga
 from mga_wrap.train.best import Best
 from mga_wrap.train.learner import Learner, Lesson, schedule_of
 from mga_wrap.train.stages import Stage
+from mga_wrap.train.state import State, load_state, save_state
 
 
 @pytest.fixture
@@ -123,14 +125,19 @@ def test_the_average_follows_the_weights_and_is_lent_for_a_moment(accelerator: A
 # What it gives back --------------------------------------------------------------------------------------------------
 
 
-def test_a_learner_goes_on_where_another_was(accelerator: Accelerator) -> None:
-    one, two = learner_of(STAGES[0], accelerator), learner_of(STAGES[0], accelerator)
+@pytest.mark.parametrize("optimiser", ["adam", "muon"])
+def test_a_learner_goes_on_where_another_was(optimiser: str, accelerator: Accelerator, tmp_path: Path) -> None:
+    stage = replace(STAGES[0], optimiser=optimiser)
+    one, two = learner_of(stage, accelerator), learner_of(stage, accelerator)
     for _ in range(3):
         step(one)
     with one.averaged():
         one.best.look(3)
     two.net.load_state_dict(one.net.state_dict())
-    two.load({name: value.clone() for name, value in one.tensors().items()}, step=one.step)
+    save_state(State(0, one.step, one.tensors(), {"stages": [{"name": "restore"}]}), tmp_path)
+    saved = load_state(tmp_path)
+    assert saved is not None
+    two.load(saved.tensors, step=one.step)
     for learner in (one, two):
         step(learner)
         with learner.averaged():
@@ -155,6 +162,15 @@ WRONG = {
     "the best of nothing": lambda tensors: without(tensors, "judged.figure"),
     "another shape": lambda tensors: tensors | {"optimiser.0.exp_avg": torch.zeros(1, 2)},
 }
+
+
+@pytest.mark.parametrize(("begun", "goes_on"), [("adam", "muon"), ("muon", "adam")])
+def test_what_another_optimiser_has_gathered_is_refused(begun: str, goes_on: str, accelerator: Accelerator) -> None:
+    learner = learner_of(replace(STAGES[0], optimiser=begun), accelerator)
+    step(learner)
+    learner.best.look(1)
+    with pytest.raises(mga.CheckpointError, match="does not hold what stage 'restore' has learned"):
+        learner_of(replace(STAGES[0], optimiser=goes_on), accelerator).load(learner.tensors(), step=1)
 
 
 @pytest.mark.parametrize("kind", WRONG)

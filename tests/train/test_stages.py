@@ -84,3 +84,8 @@ WRONG = [
 def test_a_stage_refuses_wrong_values(change: dict[str, object], message: str) -> None:
     with pytest.raises(mga.ArgumentError, match=message):
         replace(MASK, **change)
+
+
+def test_an_unknown_optimiser_names_those_that_there_are() -> None:
+    with pytest.raises(mga.ArgumentError, match=r"stage 'mask': got the optimiser 'sgd'; expected one of adam, muon"):
+        replace(MASK, optimiser="sgd")

@@ -9,13 +9,13 @@ from typing import Any
 
 from torch import nn
 
-from mga_wrap.backbones.registry import create_backbone
 from mga_wrap.cli.work.network import Given, check_uncut
 from mga_wrap.config import CutConfig
 from mga_wrap.fitting.fit import fit as fit_network
 from mga_wrap.infer.networks import pick_device
 from mga_wrap.making import accelerate_as
 from mga_wrap.nets.mga import MGANet
+from mga_wrap.networks.plain import uncut
 
 
 def fit(
@@ -60,12 +60,10 @@ def _whole(net: MGANet, network: str, cut: Mapping[str, str | None]) -> nn.Modul
     Raises:
         ArgumentError: it is no backbone of the package, or its layers are not in it as they were.
     """
-    layers = {**net.base.state_dict(), **net.refine.state_dict()}
-    model = None if net.backbone is None else create_backbone(**net.backbone).eval()
-    if model is None or net.config.style != "pretrained" or not model.state_dict().keys() <= layers.keys():
+    model = uncut(net)
+    if model is None:
         check_uncut(network, cut)
     assert model is not None
-    model.load_state_dict({name: layers[name] for name in model.state_dict()})
     return model
 
 
