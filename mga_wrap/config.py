@@ -22,6 +22,8 @@ PATCH: dict[str, tuple[int, int]] = {"pretrained": (16, 2), "paper": (4, 1)}
 """(p, halo) of a style unless they are given."""
 DEEPEST = 64
 """Convolutions of a light tail: more are a mistake."""
+LARGEST = 4096
+"""Pixels of a patch's side, and of a halo: more are a mistake, or a checkpoint that wants all memory."""
 MASK_OPTIONS: dict[str, tuple[object, ...]] = {
     "kind": ("statistics", "convolutions"),
     "dynamic": (True, False),
@@ -213,8 +215,8 @@ def _check_mask(mask: object, style: Style) -> dict[str, Any]:
 
 
 def _at_least(name: str, value: object, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, _WHOLE) or value < least:
-        raise ArgumentError(f"got {name}={value!r}; expected a whole number of pixels, at least {least}")
+    if isinstance(value, bool) or not isinstance(value, _WHOLE) or not least <= value <= LARGEST:
+        raise ArgumentError(f"got {name}={_short(value)}; expected a whole number of pixels, from {least} to {LARGEST}")
     return int(value)
 
 

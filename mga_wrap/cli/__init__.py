@@ -11,7 +11,21 @@ sense.
 import io
 import sys
 
-from mga_wrap.cli import bench, choice, evaluate, fit, inspect, mask_accuracy, sheet, tables, train, upscale
+from mga_wrap.cli import (
+    bench,
+    choice,
+    evaluate,
+    fit,
+    inspect,
+    list_networks,
+    mask_accuracy,
+    pull,
+    push,
+    sheet,
+    tables,
+    train,
+    upscale,
+)
 from mga_wrap.cli.app import app
 
 __all__ = [
@@ -21,8 +35,11 @@ __all__ = [
     "evaluate",
     "fit",
     "inspect",
+    "list_networks",
     "main",
     "mask_accuracy",
+    "pull",
+    "push",
     "sheet",
     "tables",
     "train",
