@@ -35,7 +35,10 @@ SOUND = (
     ROOT / "mga_wrap/weights/pan-m-x2",
     ROOT / "tests/fixtures/format_1/fsrcnn-m-x4",
     ROOT / "tests/fixtures/format_1/rfdn-m-x4",
+    ROOT / "tests/fixtures/format_2/pretrained",
+    ROOT / "tests/fixtures/format_2/spandrel",
 )
+"""A pair is made beside them."""
 LONGEST = 20
 """Seconds after which a checkpoint is said to hang."""
 MOST_MEMORY = 2 << 30
@@ -136,6 +139,13 @@ def replace_file(folder: Path, draw: random.Random) -> None:
         shutil.copyfile(draw.choice(SOUND) / path.name, path)
 
 
+def save_pair(folder: Path) -> Path:
+    """A network before another, untrained."""
+    model, small = (mga.create_backbone(name, scale=2) for name in ("fsrcnn", "fsrcnn"))
+    mga.accelerate(model, base=small).save_pretrained(folder)
+    return folder
+
+
 # ------------------------------------------------------------------------------------------------------------- weights
 def read_parts(folder: Path) -> tuple[dict[str, Any], bytes]:
     content = (folder / "model.safetensors").read_bytes()
@@ -216,10 +226,11 @@ def try_all(count: int, *, seed: int, say: Callable[[str], None] = lambda _: Non
     signal.signal(signal.SIGALRM, _too_long)
     with TemporaryDirectory() as made, warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        sound = (*SOUND, save_pair(Path(made) / "pair"))
         for number in range(count):
             draw = random.Random(f"{seed} {number}")
             folder = Path(made) / str(number)
-            shutil.copytree(draw.choice(SOUND), folder)
+            shutil.copytree(draw.choice(sound), folder)
             what = mutate(folder, draw)
             start = time.monotonic()
             signal.setitimer(signal.ITIMER_REAL, LONGEST)
