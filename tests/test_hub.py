@@ -207,7 +207,7 @@ def test_the_last_format_is_written_as_it_was(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_eight_threads_load_and_run_what_one_does() -> None:
     names = [*(f"fsrcnn-m-x{scale}" for scale in (2, 3, 4)), "pan-m-x2", "rfdn-m-x4", FORMAT_2 / "spandrel"]
-    work = [(name, k) for name in names for k in (0, 0.5, "dense")] * 2
+    work = [(name, k) for name in names for k in (0.5, "dense")]
 
     def enlarged(name: str | Path, k: float | str) -> Tensor:
         with torch.inference_mode():
@@ -233,9 +233,9 @@ def test_it_loads_inside_inference_mode(folder: Path, fsrcnn: mga.MGANet) -> Non
 @pytest.mark.slow
 def test_only_our_errors_escape_from_broken_checkpoints() -> None:
     """A few of those that tests/mutate_checkpoints.py makes; the docs tell of 5,000."""
-    outcome = mutate_checkpoints.try_all(60, seed=7)
+    outcome = mutate_checkpoints.try_all(40, seed=7)
     assert outcome.wrong == []
-    assert outcome.refused["CheckpointError"] > 30
+    assert outcome.refused["CheckpointError"] > 20
 
 
 # Names ---------------------------------------------------------------------------------------------------------------
