@@ -210,7 +210,9 @@ def _head(config: Mapping[str, Any], name: str, pictures: Iterable[str]) -> str:
 
 
 def _use(config: Mapping[str, Any], name: str) -> str:
-    made = "" if config.get("backbone") or _is_beside(config) else ", model=original"
+    base = config.get("base")
+    made = "" if _is_found(config.get("backbone"), config.get("original")) else ", model=original"
+    made += "" if base is None or _is_found(base.get("backbone"), base.get("origin")) else ", base=small"
     return f"""## Use
 
 ```sh
@@ -227,9 +229,10 @@ large = mga.upscale(Image.open("photo.png"), model=net, k=0.5)  # refine half of
 ```"""
 
 
-def _is_beside(config: Mapping[str, Any]) -> bool:
-    original = config.get("original") or {}
-    return original.get("kind") == "file" and str(original.get("name")).endswith(".safetensors")
+def _is_found(backbone: object, original: Mapping[str, Any] | None) -> bool:
+    """Whether `from_pretrained` needs not be given it."""
+    said = original or {}
+    return backbone is not None or (said.get("kind") == "file" and str(said.get("name")).endswith(".safetensors"))
 
 
 def _what(config: Mapping[str, Any]) -> str:
@@ -238,6 +241,7 @@ def _what(config: Mapping[str, Any]) -> str:
     made_of = backbone.get("name") or original.get("name") or "a network of its owner's"
     facts = {
         "made of": made_of,
+        "a network of its own as the Base-Net": ((config.get("base") or {}).get("origin") or {}).get("name"),
         "enlarges by": config["scale"],
         "style": cut.get("style"),
         "Base-Net ends behind": cut.get("split_at"),

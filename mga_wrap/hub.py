@@ -13,27 +13,18 @@ from torch import nn
 from mga_wrap import remote
 from mga_wrap.backbones.from_file import from_file
 from mga_wrap.backbones.registry import create_backbone
-from mga_wrap.checkpoint import CONFIG, WEIGHTS, check_header, read_config, read_weights
+from mga_wrap.checkpoint import CONFIG, WEIGHTS, check_header, read_weights
 from mga_wrap.config import CutConfig
 from mga_wrap.errors import ArgumentError, CheckpointError, MGAError
 from mga_wrap.making import accelerate_as
 from mga_wrap.names import is_repo, list_pretrained, shipped_folder
-from mga_wrap.nets.mga import FORMAT_VERSION, MGANet
+from mga_wrap.nets.mga import MGANet
 from mga_wrap.nets.pair import PairBase
 from mga_wrap.origin import Origin, file_digest, origin_of, remember, unwrapped
+from mga_wrap.saved import BY_ITSELF, checked_config, cut_of, originals_of, recorded_origin
 
-FORMAT_1 = ("split_at", "k", "p", "halo", "style", "coarse_tail")
-"""What a config.json of format 1 holds of the cut, beside "mask" where it is not the default."""
-
-
-KNOWN = ("format_version", "backbone", "scale", "original", "fitted", "base")
-"""What a config.json of any format may hold, beside the cut."""
-SMALL = ("origin", "backbone", "cut", "matched")
-"""What stands under "base": the small network of a pair."""
 COMMIT = re.compile(r"[0-9a-f]{40}")
 """What a config.json may say of an original's revision: a branch could lead elsewhere, and a path out of the cache."""
-BY_ITSELF = ".safetensors"
-"""Files of originals that are fetched from the Hub: what others have put there is never unpickled."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +85,7 @@ def from_pretrained(
     place = _find(name_or_dir, revision=revision, token=token, local_files_only=local_files_only)
     path = place.folder / CONFIG
     config = checked_config(path)
-    recorded = _recorded(config, path)
+    recorded = recorded_origin(config, path)
     if model is not None:
         model = unwrapped(model)
         _check_same(recorded, model, place.folder)
@@ -103,7 +94,7 @@ def from_pretrained(
         if model is None:
             raise CheckpointError(_needs_original(place.folder, recorded))
     try:
-        cut = CutConfig.from_json(_cut_of_format_1(config) if config["format_version"] == 1 else config.get("cut"))
+        cut = cut_of(config)
         small = _small(config, base, place)
         net = accelerate_as(create_backbone(**config["backbone"]) if model is None else model, cut, base=small).eval()
     except (MGAError, TypeError) as error:  # TypeError: a value of another kind than save_pretrained writes
@@ -122,62 +113,19 @@ def from_pretrained(
     return net
 
 
-def checked_config(path: Path) -> dict[str, Any]:
-    """A config.json of any format: its names, and the kinds of what stands under them; the cut is checked by its own.
-
-    Raises:
-        CheckpointError: it cannot be read, is newer than this package, or holds something else.
-    """
-    config = read_config(path)
-    _check_format(config, path)
-    for name, value, right, expected in (
-        ("scale", config.get("scale", 2), _is_whole(config.get("scale", 2)), "a whole number"),
-        ("fitted", config.get("fitted", True), isinstance(config.get("fitted", True), bool), "true or false"),
-        ("backbone", config["backbone"], _is_backbone(config["backbone"]), 'null, or {"name": ..., "scale": ...}'),
-        ("base", config.get("base"), _is_small(config.get("base")), f"null, or {', '.join(SMALL)}"),
-    ):
-        if not right:
-            raise CheckpointError(f"{path} builds no network: got {name}={str(value)[:100]}; expected {expected}")
-    return config
-
-
 def check_checkpoint(folder: Path) -> dict[str, Any]:
-    """See that a folder holds an accelerated network, as far as its original is at hand; returns its config.
+    """See that a folder holds an accelerated network, as far as its originals are at hand; returns its config.
 
     Raises:
         CheckpointError: it does not.
     """
-    path = folder / CONFIG
-    config = checked_config(path)
-    recorded = _recorded(config, path)
-    beside = recorded is not None and recorded.kind == "file" and (folder / Path(recorded.name).name).is_file()
-    if config["backbone"] is not None or beside:
+    config = checked_config(folder / CONFIG)
+    needed = originals_of(config, folder / CONFIG)
+    if all((folder / Path(one.name).name).is_file() for one in needed):
         from_pretrained(folder)
     else:
         check_header(folder / WEIGHTS)
     return config
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 64
-
-
-def _is_backbone(value: object) -> bool:
-    return value is None or (
-        isinstance(value, dict)
-        and set(value) == {"name", "scale"}
-        and isinstance(value["name"], str)
-        and _is_whole(value["scale"])
-    )
-
-
-def _is_small(value: object) -> bool:
-    return value is None or (
-        isinstance(value, dict)
-        and set(value) <= set(SMALL)
-        and _is_backbone(value.get("backbone"))
-        and isinstance(value.get("matched", False), bool)
-    )
 
 
 def _small(config: dict[str, Any], base: nn.Module | None, place: _Place) -> nn.Module | None:
@@ -245,14 +193,6 @@ def _beside(recorded: Origin | None, place: _Place) -> nn.Module | None:
     return model
 
 
-def _recorded(config: dict[str, Any], path: Path) -> Origin | None:
-    """Where the original came from; checkpoints of earlier versions do not say."""
-    try:
-        return None if config.get("original") is None else Origin.from_json(config["original"])
-    except ArgumentError as error:
-        raise CheckpointError(f"{path} builds no network: {error}") from error
-
-
 def _needs_original(folder: Path, origin: Origin | None) -> str:
     if origin is None or origin.kind in ("module", "backbone"):
         what = "a network" if origin is None else str(origin)
@@ -271,35 +211,6 @@ def _check_same(recorded: Origin | None, model: nn.Module, folder: Path) -> None
     if recorded is not None and not recorded.accepts(given):
         other = f", other weights than {recorded}" if str(given) == str(recorded) else f"; expected {recorded}"
         raise CheckpointError(f"got {given} for {folder}{other}, from which it was made")
-
-
-def _check_format(config: dict[str, Any], path: Path) -> None:
-    version = config.get("format_version")
-    if isinstance(version, bool) or not isinstance(version, int) or version < 1:
-        raise CheckpointError(f"{path} has no format_version; expected the file that save_pretrained wrote")
-    if version > FORMAT_VERSION:
-        raise CheckpointError(
-            f"{path} has format {version}, this mga_wrap reads up to {FORMAT_VERSION}; update it with "
-            "pip install -U mga-wrap"
-        )
-    expected = ("backbone", *FORMAT_1) if version == 1 else ("backbone", "cut", "scale")
-    known = {*KNOWN, *expected, *(("mask",) if version == 1 else ())}
-    if unknown := [name for name in config if name not in known]:
-        raise CheckpointError(
-            f"{path} holds {unknown[0][:100]!r}, which format {version} has not; expected the file that "
-            "save_pretrained wrote, or update this package with pip install -U mga-wrap"
-        )
-    if missing := [name for name in expected if name not in config]:
-        raise CheckpointError(f"{path} lacks {', '.join(missing)}; expected the file that save_pretrained wrote")
-
-
-def _cut_of_format_1(config: dict[str, Any]) -> dict[str, Any]:
-    """The cut of a checkpoint of format 1, in which style "pretrained" is called "continue"."""
-    cut = {name: config[name] for name in (*FORMAT_1, "mask") if name in config}
-    if cut["style"] == "continue":
-        cut["style"] = "pretrained"
-    cut.setdefault("mask", {"kind": "convolutions"})
-    return cut
 
 
 def _find(name_or_dir: str | Path, *, revision: str | None, token: str | bool | None, local_files_only: bool) -> _Place:

@@ -30,8 +30,12 @@ def push(
     bench: Annotated[Path | None, typer.Option(help="For the card: what mga-wrap bench --csv wrote.")] = None,
     licence: Annotated[str | None, typer.Option("--license", help="For the card: apache-2.0, mit ...")] = None,
     base_model: Annotated[str | None, typer.Option(help="For the card: the original's repository.")] = None,
-    original: Annotated[
-        Path | None, typer.Option(help="The original's .safetensors file, to lie beside; it is then found by itself.")
+    originals: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--original",
+            help="The original's .safetensors file, to lie beside; it is then found by itself. Of a pair: each.",
+        ),
     ] = None,
 ) -> dict[str, Any]:
     """Upload a saved network: config.json, model.safetensors, its card and pictures, and nothing else in the folder.
@@ -45,8 +49,8 @@ def push(
     if base_model is not None:
         check_repo(base_model)
     tables = dict(_named(text) for text in evals or ())
-    check_there(*tables.values(), bench, original)
-    return {"evals": tables}
+    check_there(*tables.values(), bench, *(originals or ()))
+    return {"evals": tables, "originals": originals or []}
 
 
 def _named(text: str) -> tuple[str, Path]:

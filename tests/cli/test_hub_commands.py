@@ -74,13 +74,29 @@ def test_an_original_goes_along_and_comes_back(hub: Hub, tmp_path: Path) -> None
     save_file(SRVGGNetCompact(num_feat=8, num_conv=4, upscale=2).state_dict(), "net.safetensors")
     net = mga.accelerate(load_network("net.safetensors"), split_at=2)
     net.save_pretrained("mine")
-    assert (
-        "another file than net.safetensors" in run("push", "mine", NAME, "--original", "mine/model.safetensors").stderr
-    )
+    other = run("push", "mine", NAME, "--original", "mine/model.safetensors").stderr
+    assert "for mine, which was made from net.safetensors (sha256" in " ".join(other.split())
     assert run("push", "mine", NAME, "--original", "net.safetensors").exit_code == 0
     assert run("pull", NAME).stdout == "net\n"
     assert sorted(os.listdir("net")) == ["config.json", "model.safetensors", "net.safetensors"]
     assert mga.from_pretrained("net").origin == net.origin
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_both_files_of_a_pair_go_along(hub: Hub) -> None:
+    torch.manual_seed(0)
+    for name, blocks in (("large", 6), ("small", 2)):
+        save_file(SRVGGNetCompact(num_feat=8, num_conv=blocks, upscale=2).state_dict(), f"{name}.safetensors")
+    net = mga.accelerate(load_network("large.safetensors"), base=load_network("small.safetensors"), p=8)
+    net.save_pretrained("pair")
+    files = ("--original", "small.safetensors", "--original", "large.safetensors")
+    assert run("push", "pair", NAME, *files).exit_code == 0
+    lr = torch.rand(1, 3, 20, 20)
+    with torch.no_grad():
+        assert torch.equal(mga.from_pretrained(NAME)(lr, k=0.5), net(lr, k=0.5))
+    assert run("pull", NAME, "-o", "there").exit_code == 0
+    assert {"large.safetensors", "small.safetensors"} < set(os.listdir("there"))
+    assert "small.safetensors" in str(hub.files(NAME)["README.md"])
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -89,7 +105,7 @@ def test_pull_says_what_is_not_there(hub: Hub, tmp_path: Path) -> None:
     save_file(SRVGGNetCompact(num_feat=8, num_conv=4, upscale=2).state_dict(), "net.safetensors")
     mga.accelerate(load_network("net.safetensors"), split_at=2).push_to_hub(NAME)
     assert run("pull", NAME, "-o", "there").stdout.splitlines() == [
-        f"note: {NAME} has no net.safetensors, from which it was made; --original has to give it",
+        f"note: {NAME} has no net.safetensors, from which it was made; --original or --base has to give it",
         "there",
     ]
 

@@ -9,7 +9,8 @@ from mga_wrap import remote
 from mga_wrap.checkpoint import CONFIG, WEIGHTS
 from mga_wrap.errors import CheckpointError
 from mga_wrap.files import whole_file
-from mga_wrap.hub import BY_ITSELF, check_checkpoint
+from mga_wrap.hub import check_checkpoint
+from mga_wrap.saved import files_of
 
 
 def pull(repo: str, out: Path, revision: str | None) -> None:
@@ -17,14 +18,13 @@ def pull(repo: str, out: Path, revision: str | None) -> None:
     found = remote.download(repo, revision=revision)
     config = check_checkpoint(found)
     names = [WEIGHTS, CONFIG]
-    original = config.get("original") or {}
-    if original.get("kind") == "file" and str(original["name"]).endswith(BY_ITSELF) and "repo" not in original:
+    for original in files_of(config, found / CONFIG):
         try:
-            remote.download_file(repo, original["name"], revision=found.name)
+            remote.download_file(repo, original.name, revision=found.name)
         except CheckpointError:
-            print(f"note: {repo} has no {original['name']}, from which it was made; --original has to give it")
+            print(f"note: {repo} has no {original.name}, from which it was made; --original or --base has to give it")
         else:
-            names.insert(0, original["name"])
+            names.insert(0, original.name)
     try:
         for name in names:
             with whole_file(out / name) as part:

@@ -10,8 +10,9 @@ from mga_wrap import remote
 from mga_wrap.card import BENCH_COLUMNS, EVAL_COLUMNS, Measured, Notes, card_of, read_table
 from mga_wrap.checkpoint import CONFIG, read_config
 from mga_wrap.errors import ArgumentError
-from mga_wrap.hub import BY_ITSELF, check_checkpoint
+from mga_wrap.hub import check_checkpoint
 from mga_wrap.origin import file_digest
+from mga_wrap.saved import BY_ITSELF, checked_config, files_of
 
 
 def push(
@@ -25,7 +26,7 @@ def push(
     bench: Path | None,
     licence: str | None,
     base_model: str | None,
-    original: Path | None,
+    originals: list[Path],
 ) -> None:
     """Check, write the card, upload; prints the address."""
     with TemporaryDirectory() as made:
@@ -33,7 +34,7 @@ def push(
         for name in remote.PUSHED:
             if (folder / name).is_file():
                 shutil.copyfile(folder / name, staged / name)
-        also = [_beside(original, folder, staged)] if original is not None else []
+        also = [_beside(original, folder, staged) for original in originals]
         check_checkpoint(staged)
         measured = Measured(
             {name: read_table(path, columns=EVAL_COLUMNS) for name, path in evals.items()},
@@ -57,14 +58,14 @@ def push(
 
 
 def _beside(original: Path, folder: Path, staged: Path) -> str:
-    """Put the original's file beside the checkpoint, under the name that it is looked for."""
-    recorded = read_config(folder / CONFIG).get("original") or {}
-    name = str(recorded.get("name"))
-    if recorded.get("kind") != "file" or not name.endswith(BY_ITSELF) or Path(name).name != name:
-        raise ArgumentError(
-            f"got --original {original} for {folder}, which was not made from a {BY_ITSELF} file; leave it out"
-        )
-    if file_digest(original) != recorded.get("sha256"):
-        raise ArgumentError(f"got --original {original}, another file than {name} from which {folder} was made")
+    """Put the file of an original beside the checkpoint, under the name by which it is looked for."""
+    needed = files_of(checked_config(folder / CONFIG), folder / CONFIG)
+    digest = file_digest(original)
+    name = next((one.name for one in needed if one.sha256 == digest), None)
+    if name is None:
+        names = " and ".join(f"{one.name} (sha256 {one.sha256})" for one in needed) or f"no {BY_ITSELF} file"
+        raise ArgumentError(f"got --original {original} (sha256 {digest}) for {folder}, which was made from {names}")
+    if Path(name).name != name:
+        raise ArgumentError(f"got {folder}, made from {name}, which is no name of a file")
     shutil.copyfile(original, staged / name)
     return name
