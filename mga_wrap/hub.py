@@ -15,7 +15,7 @@ from mga_wrap.backbones.from_file import from_file
 from mga_wrap.backbones.registry import create_backbone
 from mga_wrap.checkpoint import CONFIG, WEIGHTS, check_header, read_weights
 from mga_wrap.config import CutConfig
-from mga_wrap.errors import ArgumentError, CheckpointError, MGAError
+from mga_wrap.errors import ArgumentError, CheckpointError, MGAError, in_short
 from mga_wrap.making import accelerate_as
 from mga_wrap.names import is_repo, list_pretrained, shipped_folder
 from mga_wrap.nets.mga import MGANet
@@ -44,6 +44,7 @@ class _Place:
         )
 
 
+@in_short()
 @torch.inference_mode(False)
 def from_pretrained(
     name_or_dir: str | Path,
