@@ -45,8 +45,8 @@ MOST_MEMORY = 2 << 30
 NASTY: tuple[Any, ...] = (
     None, True, False, -1, 0, 1, 2, 3, 5, 63, 256, 512, 4096, 10**6, 10**9, 2**63, 10**400, -(10**30), 0.5, 1.5,
     -0.0, 1e308, 1e-300, float("nan"), float("inf"), "", "auto", "exact", "all", "dense", "copy", "light", "paper",
-    "pretrained", "continue", "body.2", "body", "fsrcnn", "rcan", "../../etc/passwd", "os:system", "__import__('os')", "\x00",
-    "\ud800", "a" * 10**5,
+    "pretrained", "continue", "body.2", "body", "fsrcnn", "rcan", "../../etc/passwd", "os:system", "__import__('os')",
+    "\x00", "\ud800", "a" * 10**5,
     [], {}, [[]], {"a": {}}, [1, 2], ["a"] * 1000, {"name": "pan", "scale": 2}, {"kind": "file", "name": "../x.pth"},
     {"kind": "file", "name": "x.safetensors", "sha256": "0", "repo": "../..", "revision": "/etc"},
 )  # fmt: skip
