@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     )
     from mga_wrap.fitting.fit import FitReport, fit
     from mga_wrap.fitting.least_squares import fit_coarse_tail
-    from mga_wrap.hub import from_pretrained, list_pretrained
+    from mga_wrap.hub import from_pretrained
     from mga_wrap.infer.api import upscale
+    from mga_wrap.names import list_pretrained
     from mga_wrap.nets.mask import MaskPredictor
     from mga_wrap.nets.mga import MGANet
     from mga_wrap.networks.plain import list_students, save_network
@@ -84,7 +85,7 @@ _HOME = {
     "list_backbones": "mga_wrap.backbones.registry",
     "register_backbone": "mga_wrap.backbones.registry",
     "from_pretrained": "mga_wrap.hub",
-    "list_pretrained": "mga_wrap.hub",
+    "list_pretrained": "mga_wrap.names",
     "upscale": "mga_wrap.infer.api",
     "MaskPredictor": "mga_wrap.nets.mask",
     "MGANet": "mga_wrap.nets.mga",

@@ -22,6 +22,10 @@ PATCH: dict[str, tuple[int, int]] = {"pretrained": (16, 2), "paper": (4, 1)}
 """(p, halo) of a style unless they are given."""
 DEEPEST = 64
 """Convolutions of a light tail: more are a mistake."""
+LARGEST_PATCH = 512
+LARGEST_HALO: dict[str, int] = {"pretrained": 4096, "paper": 64}
+"""Pixels of the feature: more are a mistake, or a checkpoint that wants all memory. In style "pretrained" windows lie
+inside the image and take no more than it; in style "paper" they are filled with zeros, however large."""
 MASK_OPTIONS: dict[str, tuple[object, ...]] = {
     "kind": ("statistics", "convolutions"),
     "dynamic": (True, False),
@@ -96,9 +100,9 @@ class CutConfig:
         set_(self, "split_at", _check_split_at(self.split_at))
         set_(self, "k", check_k(self.k))
         set_(self, "_p_open", self.p is None)  # no field: what is saved and compared says what it came to
-        set_(self, "p", PATCH[self.style][0] if self.p is None else _at_least("p", self.p, 1))
+        set_(self, "p", PATCH[self.style][0] if self.p is None else _within("p", self.p, 1, LARGEST_PATCH))
         if self.halo is not None and self.halo != "exact":
-            set_(self, "halo", _at_least("halo", self.halo, 0))
+            set_(self, "halo", _within("halo", self.halo, 0, LARGEST_HALO[self.style]))
         set_(self, "coarse_tail", _check_tail(self.coarse_tail, self.style))
         set_(self, "mask", _check_mask(self.mask, self.style))
         set_(self, "max_loss", check_max_loss(self.max_loss))
@@ -212,9 +216,9 @@ def _check_mask(mask: object, style: Style) -> dict[str, Any]:
     return dict(mask)
 
 
-def _at_least(name: str, value: object, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, _WHOLE) or value < least:
-        raise ArgumentError(f"got {name}={value!r}; expected a whole number of pixels, at least {least}")
+def _within(name: str, value: object, least: int, most: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, _WHOLE) or not least <= value <= most:
+        raise ArgumentError(f"got {name}={_short(value)}; expected a whole number of pixels, from {least} to {most}")
     return int(value)
 
 

@@ -15,7 +15,8 @@ A message says what was got, what was expected and what to do next.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class MGAError(Exception):
@@ -63,3 +64,14 @@ def one_line(error: BaseException, *, limit: int = 300) -> str:
     """What an error of another library says, for a sentence of ours: its first line that is not empty."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines[0] if lines else type(error).__name__).rstrip(".")[:limit]
+
+
+@contextmanager
+def in_short(*, limit: int = 2000) -> Iterator[None]:
+    """Cut off what an error says, where it quotes a file whose names and values may be as long as they like."""
+    try:
+        yield
+    except MGAError as error:
+        if len(str(error)) <= limit:
+            raise
+        raise type(error)(f"{str(error)[:limit]} ...") from error

@@ -1,55 +1,81 @@
-"""Accelerated networks by name or folder."""
+"""Accelerated networks by folder, by name, or from the Hub."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import replace
-from importlib import resources
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from mga_wrap import remote
+from mga_wrap.backbones.from_file import from_file
 from mga_wrap.backbones.registry import create_backbone
-from mga_wrap.checkpoint import CONFIG, WEIGHTS, read_config, read_weights
+from mga_wrap.checkpoint import CONFIG, WEIGHTS, check_header, read_weights
 from mga_wrap.config import CutConfig
-from mga_wrap.errors import ArgumentError, CheckpointError, MGAError
+from mga_wrap.errors import ArgumentError, CheckpointError, MGAError, in_short
 from mga_wrap.making import accelerate_as
-from mga_wrap.nets.mga import FORMAT_VERSION, MGANet
+from mga_wrap.names import is_repo, list_pretrained, shipped_folder
+from mga_wrap.nets.mga import MGANet
 from mga_wrap.nets.pair import PairBase
-from mga_wrap.origin import Origin, origin_of, unwrapped
+from mga_wrap.origin import Origin, file_digest, origin_of, remember, unwrapped
+from mga_wrap.saved import BY_ITSELF, checked_config, cut_of, originals_of, recorded_origin
 
-FORMAT_1 = ("split_at", "k", "p", "halo", "style", "coarse_tail")
-"""What a config.json of format 1 holds of the cut, beside "mask" where it is not the default."""
-
-
-def list_pretrained() -> tuple[str, ...]:
-    """Names of the weights that come with the package, for `from_pretrained` and `upscale`."""
-    root = resources.files("mga_wrap") / "weights"
-    if not root.is_dir():
-        return ()
-    return tuple(sorted(entry.name for entry in root.iterdir() if (entry / CONFIG).is_file()))
+COMMIT = re.compile(r"[0-9a-f]{40}")
+"""What a config.json may say of an original's revision: a branch could lead elsewhere, and a path out of the cache."""
 
 
+@dataclass(frozen=True)
+class _Place:
+    """Where a checkpoint lies."""
+
+    folder: Path
+    repo: str | None = None
+    """On the Hub, from which it was fetched."""
+    token: str | bool | None = None
+    local_files_only: bool = False
+
+    def fetch(self, repo: str, name: str, *, revision: str | None) -> Path:
+        """Another file that belongs to it."""
+        return remote.download_file(
+            repo, name, revision=revision, token=self.token, local_files_only=self.local_files_only
+        )
+
+
+@in_short()
+@torch.inference_mode(False)
 def from_pretrained(
-    name_or_dir: str | Path, *, model: nn.Module | None = None, base: nn.Module | None = None
+    name_or_dir: str | Path,
+    *,
+    revision: str | None = None,
+    token: str | bool | None = None,
+    local_files_only: bool = False,
+    model: nn.Module | None = None,
+    base: nn.Module | None = None,
 ) -> MGANet:
-    """Read an accelerated network.
+    """Read an accelerated network: from a folder, else from the package, else from the Hub or its cache.
 
     Args:
-        name_or_dir: one of `list_pretrained()`, or a folder that `MGANet.save_pretrained` wrote.
+        name_or_dir: a folder that `MGANet.save_pretrained` wrote, one of `list_pretrained()`, or "owner/name" on the
+            Hub.
+        revision: on the Hub: a branch, a tag or a commit; None: main.
+        token: for the Hub; None: HF_TOKEN or what ``hf auth login`` has kept, False: none.
+        local_files_only: do not ask the Hub, take what its cache holds.
         model: the network that was accelerated, if it is not a backbone of this package: its layers are replaced by
             the saved ones, its code says how they are connected. It is not changed. `mga_wrap.networks.load_network`
-            makes it from a file or from code of your own; nothing that a checkpoint names is ever imported here.
+            makes it from a file or from code of your own; nothing that a checkpoint names is ever imported here. A
+            file that spandrel reads is found by itself where it lies beside the checkpoint and is the same file.
         base: the same of the small network of a pair, if that is no backbone of this package, cut or not.
 
     Returns:
         The network in eval mode, float32 on the CPU unless `model` is elsewhere.
 
     Raises:
-        CheckpointError: there is no such name or folder, a file is missing or broken, the format is newer than this
-            package, or the weights are of another network.
+        CheckpointError: there is no such folder, name or repository, a file is missing or broken, the format is newer
+            than this package, or the weights are of another network.
+        ArgumentError: revision or local_files_only for what is not on the Hub.
 
     Example:
         >>> import mga_wrap as mga
@@ -57,19 +83,20 @@ def from_pretrained(
         >>> net.scale, net.p, net.config.style
         (4, 4, 'paper')
     """
-    folder = _find(name_or_dir)
-    path = folder / CONFIG
-    config = read_config(path)
-    _check_format(config, path)
-    if model is None and config.get("backbone") is None:
-        raise CheckpointError(_needs_original(folder, _recorded(config, path)))
-    recorded = _recorded(config, path)
+    place = _find(name_or_dir, revision=revision, token=token, local_files_only=local_files_only)
+    path = place.folder / CONFIG
+    config = checked_config(path)
+    recorded = recorded_origin(config, path)
     if model is not None:
         model = unwrapped(model)
-        _check_same(recorded, model, folder)
+        _check_same(recorded, model, place.folder)
+    elif config["backbone"] is None:
+        model = _beside(recorded, place)
+        if model is None:
+            raise CheckpointError(_needs_original(place.folder, recorded))
     try:
-        cut = CutConfig.from_json(_cut_of_format_1(config) if config["format_version"] == 1 else config.get("cut"))
-        small = _small(config, base, path)
+        cut = cut_of(config)
+        small = _small(config, base, place)
         net = accelerate_as(create_backbone(**config["backbone"]) if model is None else model, cut, base=small).eval()
     except (MGAError, TypeError) as error:  # TypeError: a value of another kind than save_pretrained writes
         made_from = "" if model is None or recorded is None else f" (it was made from {recorded})"
@@ -81,13 +108,28 @@ def from_pretrained(
         )
     if small is not None:
         _as_recorded(net, config["base"])
-    _load(net, read_weights(folder / WEIGHTS), path=folder / WEIGHTS)
-    net.fitted = config.get("fitted", True) is not False
+    net.load_state_dict(read_weights(place.folder / WEIGHTS, expected=net.state_dict()))
+    net.fitted = config.get("fitted", True)
     net.origin = recorded if recorded is not None or model is None else replace(origin_of(model), fingerprint=None)
     return net
 
 
-def _small(config: dict[str, Any], base: nn.Module | None, path: Path) -> nn.Module | None:
+def check_checkpoint(folder: Path) -> dict[str, Any]:
+    """See that a folder holds an accelerated network, as far as its originals are at hand; returns its config.
+
+    Raises:
+        CheckpointError: it does not.
+    """
+    config = checked_config(folder / CONFIG)
+    needed = originals_of(config, folder / CONFIG)
+    if all((folder / Path(one.name).name).is_file() for one in needed):
+        from_pretrained(folder)
+    else:
+        check_header(folder / WEIGHTS)
+    return config
+
+
+def _small(config: dict[str, Any], base: nn.Module | None, place: _Place) -> nn.Module | None:
     """The small network of a pair, its weights still to be loaded; None for a network that is none.
 
     Raises:
@@ -97,23 +139,21 @@ def _small(config: dict[str, Any], base: nn.Module | None, path: Path) -> nn.Mod
     said = config.get("base")
     if said is None:
         if base is not None:
-            raise CheckpointError(f"got base={type(base).__name__} for {path.parent}, which is no pair; leave it out")
+            raise CheckpointError(f"got base={type(base).__name__} for {place.folder}, which is no pair; leave it out")
         return None
-    if not isinstance(said, dict):
-        raise ArgumentError(f"base: got {type(said).__name__}; expected what the small network is, by name")
     origin = Origin.from_json(said.get("origin"))
     if base is not None:
         base = unwrapped(base)
         if not isinstance(base, MGANet) and not origin.accepts(given := origin_of(base)):
-            raise CheckpointError(f"got {given} as the base of {path.parent}; expected {origin}")
+            raise CheckpointError(f"got {given} as the base of {place.folder}; expected {origin}")
         return base
-    if said.get("backbone") is None:
+    small = _beside(origin, place) if said.get("backbone") is None else create_backbone(**said["backbone"])
+    if small is None:
         raise CheckpointError(
-            f"the base of {path.parent} was {origin}, which is not a backbone of mga_wrap; give it: "
+            f"the base of {place.folder} was {origin}, which is not a backbone of mga_wrap; give it: "
             "from_pretrained(folder, base=...), or on the command line --base with its file or its code"
         )
-    backbone = create_backbone(**said["backbone"])
-    return backbone if said.get("cut") is None else accelerate_as(backbone, CutConfig.from_json(said["cut"]))
+    return small if said.get("cut") is None else accelerate_as(small, CutConfig.from_json(said["cut"]))
 
 
 def _as_recorded(net: MGANet, said: dict[str, Any]) -> None:
@@ -126,12 +166,32 @@ def _as_recorded(net: MGANet, said: dict[str, Any]) -> None:
         net.base.set_match(torch.eye(channels), torch.zeros(channels), like=next(net.parameters()))
 
 
-def _recorded(config: dict[str, Any], path: Path) -> Origin | None:
-    """Where the original came from; checkpoints of earlier versions do not say."""
-    try:
-        return None if config.get("original") is None else Origin.from_json(config["original"])
-    except ArgumentError as error:
-        raise CheckpointError(f"{path} builds no network: {error}") from error
+def _beside(recorded: Origin | None, place: _Place) -> nn.Module | None:
+    """The network of a file that lies beside the checkpoint or on the Hub; None if none can be found by itself.
+
+    Raises:
+        CheckpointError: there is no such file, it is another one, or spandrel does not know it.
+    """
+    if recorded is None or recorded.kind != "file" or Path(recorded.name).name != recorded.name:
+        return None
+    file = place.folder / recorded.name
+    if not file.is_file():
+        if not recorded.name.endswith(BY_ITSELF):
+            return None
+        if place.repo is not None and recorded.repo is None:
+            file = place.fetch(place.repo, recorded.name, revision=place.folder.name)
+        elif recorded.repo is not None and COMMIT.fullmatch(str(recorded.revision)):
+            file = place.fetch(recorded.repo, recorded.name, revision=recorded.revision)
+        else:
+            return None
+    found = file_digest(file)
+    if found != recorded.sha256:
+        raise CheckpointError(f"{file} is another file than {recorded}, from which {place.folder} was made: {found}")
+    if file.name.endswith(BY_ITSELF):
+        check_header(file)
+    model = from_file(file)
+    remember(model, replace(origin_of(model), name=recorded.name))  # the cache's files are links with other names
+    return model
 
 
 def _needs_original(folder: Path, origin: Origin | None) -> str:
@@ -154,44 +214,25 @@ def _check_same(recorded: Origin | None, model: nn.Module, folder: Path) -> None
         raise CheckpointError(f"got {given} for {folder}{other}, from which it was made")
 
 
-def _check_format(config: dict[str, Any], path: Path) -> None:
-    version = config.get("format_version")
-    if isinstance(version, bool) or not isinstance(version, int) or version < 1:
-        raise CheckpointError(f"{path} has no format_version; expected the file that save_pretrained wrote")
-    if version > FORMAT_VERSION:
-        raise CheckpointError(
-            f"{path} has format {version}, this mga_wrap reads up to {FORMAT_VERSION}; update it with "
-            "pip install -U mga-wrap"
-        )
-    expected = ("backbone", *FORMAT_1) if version == 1 else ("backbone", "cut", "scale")
-    if missing := [name for name in expected if name not in config]:
-        raise CheckpointError(f"{path} lacks {', '.join(missing)}; expected the file that save_pretrained wrote")
-
-
-def _cut_of_format_1(config: dict[str, Any]) -> dict[str, Any]:
-    """The cut of a checkpoint of format 1, in which style "pretrained" is called "continue"."""
-    cut = {name: config[name] for name in (*FORMAT_1, "mask") if name in config}
-    if cut["style"] == "continue":
-        cut["style"] = "pretrained"
-    cut.setdefault("mask", {"kind": "convolutions"})
-    return cut
-
-
-def _find(name_or_dir: str | Path) -> Path:
-    folder = Path(name_or_dir)
+def _find(name_or_dir: str | Path, *, revision: str | None, token: str | bool | None, local_files_only: bool) -> _Place:
+    """A folder, else a name in the package, else a repository on the Hub."""
+    folder, here = Path(name_or_dir), None
     if folder.is_dir():
-        return folder
-    shipped = list_pretrained()
-    if isinstance(name_or_dir, str) and name_or_dir in shipped:
-        return Path(str(resources.files("mga_wrap") / "weights" / name_or_dir))
-    if isinstance(name_or_dir, str) and re.fullmatch(r"[a-z0-9-]+", name_or_dir):
-        raise CheckpointError(f"got {name_or_dir!r}; expected a folder or one of {', '.join(shipped) or 'no weights'}")
+        here = folder
+    elif isinstance(name_or_dir, str) and name_or_dir in list_pretrained():
+        here = shipped_folder(name_or_dir)
+    if here is not None:
+        if revision is not None:
+            raise ArgumentError(f"got revision={revision!r} for {here}, which is on this disk; leave it out")
+        return _Place(here)
+    if is_repo(name_or_dir):
+        repo = str(name_or_dir)
+        try:
+            found = remote.download(repo, revision=revision, token=token, local_files_only=local_files_only)
+        except CheckpointError as error:
+            raise CheckpointError(f"{repo} is no folder here; on the Hub: {error}") from error
+        return _Place(found, repo=repo, token=token, local_files_only=local_files_only)
+    if isinstance(name_or_dir, str) and folder.name == name_or_dir:
+        known = ", ".join(list_pretrained()) or "no weights"
+        raise CheckpointError(f"got {name_or_dir!r}; expected a folder, one of {known}, or owner/name on the Hub")
     raise CheckpointError(f"{folder} is no folder; expected one with {WEIGHTS} and {CONFIG}")
-
-
-def _load(net: MGANet, tensors: dict[str, Tensor], *, path: Path) -> None:
-    try:
-        net.load_state_dict(tensors, strict=True)
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())[:300]
-        raise CheckpointError(f"{path} holds the weights of another network: {reason}") from error

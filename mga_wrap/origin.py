@@ -38,6 +38,10 @@ class Origin:
     """Keyword arguments of the backbone or of the code, as JSON holds them."""
     sha256: str | None = None
     """Of the file; of the weights, where the network is none that a file says by itself."""
+    repo: str | None = None
+    """On the Hub, in which the file lies: "owner/name"."""
+    revision: str | None = None
+    """Of the repository: the commit from which the file was taken."""
     weights: str | None = None
     """Name of the file of weights that were loaded, without its folder."""
     class_name: str | None = None
@@ -50,7 +54,8 @@ class Origin:
         arguments = f" with the arguments {json.dumps(dict(self.args))}" if self.args else ""
         weights = f" and the weights {self.weights}" if self.weights else ""
         if self.kind == "file":
-            return f"the file {self.name} (sha256 {str(self.sha256)[:SHOWN]}...)"
+            where = f" of {self.repo} on the Hub" if self.repo else ""
+            return f"the file {self.name}{where} (sha256 {str(self.sha256)[:SHOWN]}...)"
         if self.kind == "module":
             return f"a {self.name} of your own"
         return f"the {self.kind} {self.name}{arguments}{weights}"

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # before huggingface_hub is imported: no test asks anybody but a server on loopback
 
 import numpy as np
 import pytest
+from hub_server import WRITER, Hub, serve
+from huggingface_hub import constants
 from hypothesis import settings
 from PIL import Image
 
@@ -13,6 +19,35 @@ settings.register_profile("mga_wrap", deadline=None)  # a busy machine is slow, 
 settings.load_profile("mga_wrap")
 
 SET5_NAMES = ("baby", "bird", "butterfly", "head", "woman")
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """An empty hub on loopback, huggingface_hub with an empty cache and no token, and a folder to work in.
+
+    huggingface_hub reads its variables when it is imported: HF_ENDPOINT, HF_HUB_CACHE and the like are set as it keeps
+    them. A test in tests/test_remote.py sets the variables themselves.
+    """
+    with serve() as hub:
+        for name, value in {
+            "ENDPOINT": hub.url,
+            "HUGGINGFACE_CO_URL_TEMPLATE": f"{hub.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}",
+            "HF_HUB_CACHE": str(tmp_path / "cache"),
+            "HF_TOKEN_PATH": str(tmp_path / "token"),
+            "HF_HUB_DISABLE_XET": True,
+            "HF_HUB_OFFLINE": False,
+        }.items():
+            monkeypatch.setattr(constants, name, value)
+        monkeypatch.delenv("HF_TOKEN", raising=False)
+        monkeypatch.chdir(tmp_path)
+        yield hub
+
+
+@pytest.fixture
+def hub_writer(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Hub:
+    """The same, logged in as the owner of everything."""
+    monkeypatch.setenv("HF_TOKEN", WRITER)
+    return hub
 
 
 @pytest.fixture(scope="session")

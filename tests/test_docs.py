@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from hub_server import Hub
 from safetensors.torch import save_file
 from spandrel.architectures.Compact.__arch.SRVGG import SRVGGNetCompact
 from typer.main import get_command
@@ -33,7 +34,7 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-LINKING = [*PAGES, ROOT / "CHANGELOG.md", *sorted((ROOT / "examples").glob("*.md"))]
+LINKING = [*PAGES, ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "examples").glob("*.md"))]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$(?:\n+^```text\n(.*?)^```$)?", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 FETCHED = re.compile(r"<(?:script|link|img|iframe)\b[^>]*[\"']https?://[^>]*>")
@@ -55,13 +56,15 @@ every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
 
 @pytest.fixture
-def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder to work in: a photograph, a folder `photos` with the same, and two networks of somebody's own."""
+def desk(hub_writer: Hub, tmp_path: Path) -> Path:
+    """A folder to work in: a photograph, a folder `photos` with the same, and two networks of somebody's own.
+
+    The Hub is one on loopback, and whoever works here is logged in.
+    """
     photograph = min((ROOT / "examples").glob("*.png"))
     (tmp_path / "photos").mkdir()
     for copy in ("photo.png", "photos/photo.png"):
         shutil.copy(photograph, tmp_path / copy)
-    monkeypatch.chdir(tmp_path)
     Path("mynet.py").write_text(MYNET)
     torch.manual_seed(0)
     torch.save(load_network("mynet.py:MyNet", args={"blocks": 16}).state_dict(), "mynet.pth")

@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import mutate_checkpoints
 import pytest
 import torch
+from fixtures import make_format_2
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from toys.plain import build
 
 import mga_wrap as mga
-from mga_wrap import checkpoint, hub
+from mga_wrap import checkpoint, hub, names
 
 FILES = ["config.json", "model.safetensors"]
 
@@ -169,6 +173,71 @@ def test_checkpoints_of_format_1_load_for_ever(name: str) -> None:
             torch.testing.assert_close(net(image, k=k), expected[f"{name}.{k}"], atol=1e-5, rtol=0)
 
 
+FORMAT_2 = FORMAT_1.parent / "format_2"
+"""Networks of every kind that format 2 holds, see tests/fixtures/make_format_2.py."""
+
+
+@pytest.mark.parametrize("name", ["paper", "pretrained", "module", "spandrel"])
+def test_checkpoints_of_format_2_load_for_ever(name: str) -> None:
+    model = build("LongSkip", 2) if name == "module" else None
+    net = mga.from_pretrained(FORMAT_2 / name, model=model)
+    frozen = load_file(FORMAT_2 / name / "model.safetensors")
+    assert net.state_dict().keys() == frozen.keys()
+    assert all(torch.equal(value, frozen[key]) for key, value in net.state_dict().items())
+    assert net.fitted == (name == "pretrained")
+    with safe_open(FORMAT_2 / "outputs.safetensors", framework="pt") as expected, torch.no_grad():
+        here = expected.metadata() == make_format_2.machine()  # elsewhere convolutions add up in another order
+        for k in make_format_2.AMOUNTS:
+            found, told = net(make_format_2.image(), k=k), expected.get_tensor(f"{name}.{k}")
+            torch.testing.assert_close(found, told, atol=0 if here else 1e-5, rtol=0)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_last_format_is_written_as_it_was(tmp_path: Path) -> None:
+    """A network that was read is written with the same files."""
+    net = mga.from_pretrained(FORMAT_2 / "pretrained")
+    net.save_pretrained(tmp_path)
+    for name in FILES:
+        assert (tmp_path / name).read_bytes() == (FORMAT_2 / "pretrained" / name).read_bytes()
+
+
+# Threads and modes ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_eight_threads_load_and_run_what_one_does() -> None:
+    names = [*(f"fsrcnn-m-x{scale}" for scale in (2, 3, 4)), "pan-m-x2", "rfdn-m-x4", FORMAT_2 / "spandrel"]
+    work = [(name, k) for name in names for k in (0.5, "dense")]
+
+    def enlarged(name: str | Path, k: float | str) -> Tensor:
+        with torch.inference_mode():
+            return mga.from_pretrained(name)(torch.cat([lr(), lr()], dim=2), k=k)
+
+    alone = [enlarged(*one) for one in work]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda one: enlarged(*one), work))
+    assert all(torch.equal(one, two) for one, two in zip(alone, together, strict=True))
+
+
+def test_it_loads_inside_inference_mode(folder: Path, fsrcnn: mga.MGANet) -> None:
+    with torch.inference_mode():
+        net = mga.from_pretrained(folder)
+    net.train()
+    net(lr(), k="all").mean().backward()  # its parameters are no inference tensors
+    assert next(net.parameters()).grad is not None
+
+
+# Broken at random ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_only_our_errors_escape_from_broken_checkpoints() -> None:
+    """A few of those that tests/mutate_checkpoints.py makes; the docs tell of 5,000."""
+    outcome = mutate_checkpoints.try_all(40, seed=7)
+    assert outcome.wrong == []
+    assert outcome.refused["CheckpointError"] > 20
+
+
 # Names ---------------------------------------------------------------------------------------------------------------
 
 
@@ -185,16 +254,16 @@ def test_every_shipped_name_loads() -> None:
 @pytest.mark.parametrize("names", [(), ("fsrcnn-m-x2", "fsrcnn-m-x4")])
 def test_an_unknown_name_lists_the_names(names: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hub, "list_pretrained", lambda: names)
-    expected = ", ".join(names) or "no weights"
-    with pytest.raises(mga.CheckpointError, match=f"got 'fsrcnn-m-x9'; expected a folder or one of {expected}"):
+    expected = f"a folder, one of {', '.join(names) or 'no weights'}, or owner/name on the Hub"
+    with pytest.raises(mga.CheckpointError, match=f"got 'fsrcnn-m-x9'; expected {expected}"):
         mga.from_pretrained("fsrcnn-m-x9")
 
 
-@pytest.mark.parametrize("name", ["no/such/folder", "No Such Folder", "", "a.b"])
+@pytest.mark.parametrize("name", ["no/such/folder", "No Such Folder", "", "a.b", "./a", "/a/b"])
 def test_what_is_no_folder(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    text = "lacks|cannot be read" if name == "" else "is no folder; expected one with model.safetensors and config.json"
-    with pytest.raises(mga.CheckpointError, match=text):
+    text = "is no folder; expected one with model.safetensors and config.json|got '.*'; expected a folder, one of "
+    with pytest.raises(mga.CheckpointError, match="lacks|cannot be read" if name == "" else text):
         mga.from_pretrained(name)
 
 
@@ -206,7 +275,7 @@ def test_a_name_never_leads_out_of_the_shipped_weights(
     weights = tmp_path / "package" / "weights"
     (weights / "fsrcnn-m-x2").mkdir(parents=True)
     fsrcnn.save_pretrained(tmp_path / "package" / "secret")
-    monkeypatch.setattr(hub.resources, "files", lambda _: tmp_path / "package")
+    monkeypatch.setattr(names.resources, "files", lambda _: tmp_path / "package")
     here = tmp_path / "elsewhere"
     here.mkdir()
     monkeypatch.chdir(here)
@@ -287,7 +356,36 @@ def without(*names: str) -> Callable[[Path], None]:
         ),
         (without("cut"), r"config.json lacks cut; expected the file that save_pretrained wrote"),
         (without("backbone", "scale"), r"config.json lacks backbone, scale"),
-        (config(format_version=1), r"config.json lacks split_at, k, p, halo, style, coarse_tail"),
+        (config(format_version=1), r"config.json holds 'cut', which format 1 has not; expected the file that"),
+        (
+            config(basis="x"),
+            r"config.json holds 'basis', which format 2 has not; .*update this package with pip install",
+        ),
+        (
+            config(base="x"),
+            r"config.json builds no network: got base=x; expected null, or origin, backbone, cut, matched",
+        ),
+        (config(base={"matched": 1}), r"config.json builds no network: got base=.*; expected null, or origin"),
+        (config(base={}), r"config.json builds no network: original: got NoneType; expected where the network came"),
+        (config(fitted=1), r"config.json builds no network: got fitted=1; expected true or false"),
+        (config(scale=True), r"config.json builds no network: got scale=True; expected a whole number"),
+        (config(scale="2"), r"config.json builds no network: got scale=2; expected a whole number"),
+        (
+            config(backbone={"name": "fsrcnn", "scale": 2, "m": 10**9}),
+            r"builds no network: got backbone=.*expected null",
+        ),
+        (
+            config(original=[1]),
+            r"config.json builds no network: original: got list; expected where the network came from",
+        ),
+        (config(original={"kind": "file", "name": 3}), r"builds no network: original: got name=3; expected text"),
+        (
+            overwrite("config.json", b'{"format_version": 1, "backbone": null}'),
+            r"config.json lacks split_at, k, p, halo, style, coarse_tail",
+        ),
+        (cut(split_at="a" * 10_000), r"config.json builds no network: .*a{1000,2000} \.\.\.$"),
+        (cut(p=10**9), r"config.json .*got p=1000000000; expected a whole number of pixels, from 1 to 512"),
+        (cut(halo=10**9), r"config.json .*got halo=1000000000; expected a whole number of pixels, from 0 to 64"),
         (config(format_version=True), r"config.json has no format_version"),
         (config(scale=3), r"config.json says scale 3, its network enlarges by 2; expected the same"),
         (config(cut=[1]), r"config.json builds no network: got list; expected the arguments of a cut by name"),
@@ -298,7 +396,7 @@ def without(*names: str) -> Callable[[Path], None]:
         (config(backbone={"name": "pan", "scale": 2}), r"config.json .*got split_at=.body.2."),
         (config(backbone={"name": "edsr", "scale": 2}), r"config.json .*edsr"),
         (config(backbone={"name": "fsrcnn", "scale": 9}), r"config.json .*scale=9"),
-        (config(backbone={"kind": "fsrcnn"}), r"config.json .*kind"),
+        (config(backbone={"kind": "fsrcnn"}), r"config.json .*got backbone=.*kind.*; expected null, or"),
         (config(backbone="fsrcnn"), r"config.json "),
         (cut(k=-1), r"config.json .*got k=-1"),
         (cut(p="wide"), r"config.json .*got p='wide'"),

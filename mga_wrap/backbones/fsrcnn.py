@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -17,6 +20,8 @@ class FSRCNN(nn.Module):
 
     A fresh network already enlarges: every layer passes the image through its first ``channels`` channels and the
     transposed convolution interpolates them, so training starts at the quality of bilinear interpolation.
+
+    Public FSRCNNs enlarge Y alone: `FSRCNN(scale=..., channels=1)` reads the checkpoints of FSRCNN-pytorch strictly.
 
     Args:
         scale: 2, 3 or 4.
@@ -50,6 +55,12 @@ class FSRCNN(nn.Module):
         feature = self.body(self.shrink(self.head(lr)))  # (B, s, H, W)
         sr: torch.Tensor = self.upsampler(self.expand(feature))
         return sr
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """As of any module; the names of FSRCNN-pytorch (yjn870) are read, too."""
+        if "first_part.0.weight" in state_dict:
+            state_dict = _our_names(state_dict, blocks=len(self.body))
+        return super().load_state_dict(state_dict, strict=strict, assign=assign)
 
     def _initialise(self, channels: int) -> None:
         """Pass the image through the first ``channels`` channels; small random weights everywhere else."""
@@ -103,3 +114,16 @@ def start_as_nearest(deconv: nn.ConvTranspose2d, *, channels: int) -> None:
     deconv.weight[:channels] = 0.0
     for channel in range(channels):
         deconv.weight[channel, channel, own, own] = 1.0
+
+
+def _our_names(theirs: Mapping[str, Any], *, blocks: int) -> dict[str, Any]:
+    """A state dict by the names of FSRCNN-pytorch (first_part, mid_part, last_part), renamed; others stay."""
+    ours = {"first_part.0": "head.0", "first_part.1": "head.1", "last_part": "upsampler"}
+    middle = ["shrink.0", "shrink.1"]
+    middle += [f"body.{block}.{layer}" for block in range(blocks) for layer in (0, 1)]
+    ours |= {f"mid_part.{place}": name for place, name in enumerate([*middle, "expand.0", "expand.1"])}
+    renamed = {}
+    for name, value in theirs.items():
+        module, _, kind = name.rpartition(".")
+        renamed[f"{ours.get(module, module)}.{kind}"] = value
+    return renamed

@@ -11,7 +11,22 @@ sense.
 import io
 import sys
 
-from mga_wrap.cli import bench, choice, distill, evaluate, fit, inspect, mask_accuracy, sheet, tables, train, upscale
+from mga_wrap.cli import (
+    bench,
+    choice,
+    distill,
+    evaluate,
+    fit,
+    inspect,
+    list_networks,
+    mask_accuracy,
+    pull,
+    push,
+    sheet,
+    tables,
+    train,
+    upscale,
+)
 from mga_wrap.cli.app import app
 
 __all__ = [
@@ -22,8 +37,11 @@ __all__ = [
     "evaluate",
     "fit",
     "inspect",
+    "list_networks",
     "main",
     "mask_accuracy",
+    "pull",
+    "push",
     "sheet",
     "tables",
     "train",

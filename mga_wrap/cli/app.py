@@ -15,7 +15,6 @@ from mga_wrap.version import __version__
 app = typer.Typer(
     help="Super-resolution that restores globally and refines locally.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 Values = dict[str, Any]

@@ -12,20 +12,34 @@ import typer
 
 from mga_wrap.config import HELP, Amount, CutConfig, parse_k
 from mga_wrap.errors import ArgumentError, CheckpointError, ImageError
+from mga_wrap.names import hub_file, is_repo, list_pretrained
 
 _DEFAULT = CutConfig()
 K_HELP = f"{HELP['k']} Default: the network's own."
 K = Annotated[str | None, typer.Option("--k", help=K_HELP)]
 Scale = Annotated[int | None, typer.Option(help="How many times a side grows: 2, 3 or 4.", show_default="4")]
 NETWORK_HELP = (
-    "The network: a name, the folder of a saved one, a file of weights (.pth, .safetensors), or code of your own "
-    "(package.module:Factory, file.py:Factory), which is run."
+    "The network: a name, the folder of a saved one, owner/name on the Hub, a file of weights (.pth, .safetensors), or "
+    "code of your own (package.module:Factory, file.py:Factory), which is run."
 )
+
+
+def complete_network(incomplete: str) -> list[str]:
+    """Names in the package that begin so, for the shell; it knows files by itself."""
+    return [name for name in list_pretrained() if name.startswith(incomplete)]
+
+
 ModelName = Annotated[
     str | None,
-    typer.Option("--model", metavar="NETWORK", help=NETWORK_HELP, show_default="the best in the package"),
+    typer.Option(
+        "--model",
+        metavar="NETWORK",
+        help=NETWORK_HELP,
+        show_default="the best in the package",
+        autocompletion=complete_network,
+    ),
 ]
-Network = Annotated[str, typer.Argument(metavar="NETWORK", help=NETWORK_HELP)]
+Network = Annotated[str, typer.Argument(metavar="NETWORK", help=NETWORK_HELP, autocompletion=complete_network)]
 NetworkArgs = Annotated[
     str | None, typer.Option(metavar="JSON", help="""Keyword arguments of the code, such as '{"blocks": 16}'.""")
 ]
@@ -143,7 +157,7 @@ def check_network(*networks: str | None, weights: Path | None = None) -> None:
         ArgumentError: code in a file that is not.
     """
     for network in networks:
-        if network is None or os.path.exists(network):
+        if network is None or os.path.exists(network) or hub_file(network):
             continue
         code = re.fullmatch(r"(.+\.py):[\w.]+", network)
         if code is not None:
@@ -151,7 +165,7 @@ def check_network(*networks: str | None, weights: Path | None = None) -> None:
                 raise ArgumentError(f"got {code[1]}; there is no such file: expected file.py:Factory")
         elif Path(network).suffix in (".pth", ".pt", ".ckpt", ".safetensors"):
             raise CheckpointError(f"{network} cannot be read: there is no such file; check the path")
-        elif Path(network).name != network:
+        elif Path(network).name != network and not is_repo(network):
             raise CheckpointError(
                 f"{network} is no folder; expected one that save_pretrained wrote, a network's name, a file or code"
             )

@@ -16,6 +16,7 @@ from mga_wrap.config import Amount, CutConfig, check_k, check_max_loss
 from mga_wrap.counting import macs_by_module
 from mga_wrap.errors import ArgumentError, CheckpointError, UnfittedWarning
 from mga_wrap.nets.chunks import refine_windows
+from mga_wrap.nets.hub_mixin import HubMixin
 from mga_wrap.nets.layouts import Crossing
 from mga_wrap.nets.mask import MaskPredictor
 from mga_wrap.nets.pair import PairBase, Small
@@ -79,7 +80,7 @@ class MGATrace:
         return self.index.shape[1] / self.score[0].numel()
 
 
-class MGANet(nn.Module):
+class MGANet(HubMixin, nn.Module):
     """An accelerated super-resolution network; made by `mga_wrap.accelerate` or `mga_wrap.from_pretrained`.
 
     Args:
@@ -329,7 +330,7 @@ class MGANet(nn.Module):
         lr = torch.empty(1, self.geometry.channels, height, width, device="meta", dtype=dtype)
         return copy.deepcopy(self).to("meta"), lr
 
-    def save_pretrained(self, folder: str | Path) -> None:
+    def save_pretrained(self, folder: str | Path) -> None:  # type: ignore[override]  # narrower than the mixin's
         """Write model.safetensors and config.json into a folder; see `mga_wrap.from_pretrained`.
 
         Raises:

@@ -10,16 +10,18 @@ from typing import Any, Literal
 
 from torch import nn
 
+from mga_wrap.backbones.from_file import SUFFIXES, from_file
 from mga_wrap.backbones.registry import create_backbone, list_backbones
 from mga_wrap.backbones.weights import load_weights
 from mga_wrap.checkpoint import CONFIG
 from mga_wrap.errors import ArgumentError, CheckpointError, nearest
-from mga_wrap.hub import from_pretrained, list_pretrained
+from mga_wrap.hub import from_pretrained
+from mga_wrap.names import hub_file, list_pretrained
 from mga_wrap.nets.mga import MGANet
 from mga_wrap.networks.from_code import from_code, is_code
-from mga_wrap.networks.from_file import SUFFIXES, from_file
 from mga_wrap.networks.plain import is_plain, list_students, load_plain
 from mga_wrap.origin import Origin, file_digest, origin_of, remember
+from mga_wrap.remote import download_file
 
 Spec = str | os.PathLike[str]
 Kind = Literal["backbone", "code", "file", "plain", "accelerated"]
@@ -41,9 +43,11 @@ def load_network(
         spec: one of these.
 
             * a backbone's name: one of `mga_wrap.list_backbones()`
-            * an accelerated network: one of `mga_wrap.list_pretrained()`, or a folder that `save_pretrained` wrote
+            * an accelerated network: one of `mga_wrap.list_pretrained()`, a folder that `save_pretrained` wrote, or
+              owner/name on the Hub
             * a small network: one of `mga_wrap.list_students()`, or a folder that `save_network` wrote
-            * a file of weights that spandrel knows: net.pth, net.safetensors
+            * a file of weights that spandrel knows: net.pth, net.safetensors, or on the Hub
+              owner/name:net.safetensors
             * code of your own: package.module:Factory or file.py:Factory, a class or function that returns the network
 
             Code is imported and run: name none that you would not run.
@@ -79,7 +83,7 @@ def load_network(
     elif kind == "code":
         model = from_code(text, args=args or {})
     elif kind == "file":
-        model = from_file(Path(text))
+        model = _from_hub(*found) if (found := _on_hub(text)) else from_file(Path(text))
     elif kind == "plain":
         model = load_plain(text)
     else:
@@ -96,7 +100,8 @@ def load_network(
 
 
 EXPECTED = (
-    "a backbone's name, a pretrained network's name or the folder of a saved one, a file of weights "
+    "a backbone's name, a pretrained network's name, the folder of a saved one or owner/name on the Hub, a file of "
+    "weights "
     f"({', '.join(SUFFIXES)}), or code: package.module:Factory or file.py:Factory"
 )
 """What a network may be, for messages and help."""
@@ -119,16 +124,30 @@ def kind_of(spec: str) -> Kind:
         return "accelerated"
     if path.is_file() and path.suffix != ".py":
         return "file"
+    if _on_hub(spec):
+        return "file"
     if is_code(spec):
         return "code"
     if path.suffix in SUFFIXES:
         raise CheckpointError(f"{spec} cannot be read: there is no such file; check the path")
     if path.name != spec:
-        return "accelerated"  # a folder that is not there: told by who reads it
+        return "accelerated"  # on the Hub, or a folder that is not there: told by who reads it
     if path.suffix == ".py":
         raise ArgumentError(f"got {spec}; expected the name of what makes the network, too: {spec}:Factory")
     known = (*list_backbones(), *list_pretrained(), *list_students())
     raise ArgumentError(f"got {nearest(spec, known)}; or a folder, a file or code: {EXPECTED}")
+
+
+def _on_hub(spec: str) -> tuple[str, str] | None:
+    """Repository and file of a spec that names a file on the Hub, and none on this disk."""
+    return None if Path(spec).exists() else hub_file(spec)
+
+
+def _from_hub(repo: str, name: str) -> nn.Module:
+    path = download_file(repo, name)
+    model = from_file(path)
+    remember(model, replace(origin_of(model), name=name, repo=repo, revision=path.parent.name))
+    return model
 
 
 def _check_extras(kind: Kind, spec: str, **given: object) -> None:

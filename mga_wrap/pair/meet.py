@@ -166,15 +166,15 @@ def _scale(name: str, sr: Tensor, lr: Tensor) -> int:
 
 
 def _check_range(name: str, net: nn.Module, lr: Tensor, left: float, *, scale: int) -> None:
-    """One number is fitted, what a network's image, reduced again, has to be multiplied by to be lr; what is left tells.
+    """Tell a network of 0..255 from one of 0..1: by what is left where its image, reduced again, is fitted to lr.
 
     Raises:
         ArgumentError: the image of lr in another range is clearly better.
     """
-    for times in (WHITE, 1 / WHITE):
+    for times in (WHITE, 1 / WHITE) if left > DOUBTFUL else ():
         with unchanged(net):
             _, there = _fitted(net(lr * times) / times, lr, scale)
-        if left > DOUBTFUL and there < min(TRAINED, CLEARLY * left):
+        if there < min(TRAINED, CLEARLY * left):
             raise ArgumentError(
                 f"the {name}, {type(net).__name__}, makes a better image of a picture whose values are {times:.3g} "
                 "times as large; expected two networks that take 0..1: wrap it, "
@@ -192,7 +192,7 @@ def _fitted(sr: Tensor, lr: Tensor, scale: int) -> tuple[float, float]:
 
 
 def macs_per_pixel(net: nn.Module, example: Tensor) -> float:
-    """Multiply-accumulates per lr pixel, of an image of `COUNTED`, or of the example where none of that size is taken."""
+    """Multiply-accumulates per lr pixel, of an image of `COUNTED`, or of the example where that is not taken."""
     try:
         return macs_of(net, example, *COUNTED) / (COUNTED[0] * COUNTED[1])
     except Exception:  # whatever a forward does with a size that it does not take

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,8 +8,9 @@ import torch
 import torch.nn.functional as F
 
 from mga_wrap.backbones import FSRCNN
+from mga_wrap.backbones.weights import load_weights
 from mga_wrap.counting import count_parameters
-from mga_wrap.errors import ArgumentError
+from mga_wrap.errors import ArgumentError, CheckpointError
 
 SCALES = (2, 3, 4)
 
@@ -86,3 +88,41 @@ def test_other_scales_are_refused(scale: Any) -> None:
 def test_more_image_channels_than_features_are_refused() -> None:
     with pytest.raises(ArgumentError, match="channels=5 with s=4"):
         FSRCNN(scale=2, s=4, channels=5)
+
+
+class PublicFSRCNN(torch.nn.Module):
+    """The layers of FSRCNN under the names of FSRCNN-pytorch, of which checkpoints are public."""
+
+    def __init__(self, scale: int, *, d: int = 56, s: int = 12, m: int = 4) -> None:
+        super().__init__()
+        conv, act = torch.nn.Conv2d, torch.nn.PReLU
+        self.first_part = torch.nn.Sequential(conv(1, d, 5, padding=2), act(d))
+        middle = [layer for _ in range(m) for layer in (conv(s, s, 3, padding=1), act(s))]
+        self.mid_part = torch.nn.Sequential(conv(d, s, 1), act(s), *middle, conv(s, d, 1), act(d))
+        self.last_part = torch.nn.ConvTranspose2d(d, 1, 9, stride=scale, padding=4, output_padding=scale - 1)
+
+    def forward(self, lr: torch.Tensor) -> torch.Tensor:
+        sr: torch.Tensor = self.last_part(self.mid_part(self.first_part(lr)))
+        return sr
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_public_names_load_strictly(scale: int, tmp_path: Path) -> None:
+    theirs = PublicFSRCNN(scale)
+    with torch.no_grad():
+        for parameter in theirs.parameters():
+            parameter.normal_(std=0.1)
+    torch.save(theirs.state_dict(), tmp_path / "fsrcnn.pth")
+    ours = FSRCNN(scale=scale, channels=1)
+    load_weights(ours, tmp_path / "fsrcnn.pth")
+    lr = torch.rand(1, 1, 9, 7)
+    with torch.no_grad():
+        assert torch.equal(ours(lr), theirs(lr))
+
+
+def test_public_names_of_another_network_are_refused(tmp_path: Path) -> None:
+    torch.save(PublicFSRCNN(2, m=3).state_dict(), tmp_path / "fsrcnn.pth")
+    with pytest.raises(CheckpointError, match="holds the weights of another network than FSRCNN"):
+        load_weights(FSRCNN(scale=2, channels=1), tmp_path / "fsrcnn.pth")
+    with pytest.raises(CheckpointError, match="another network than FSRCNN"):  # three channels
+        load_weights(FSRCNN(scale=2), tmp_path / "fsrcnn.pth")

@@ -69,7 +69,7 @@ def test_what_is_not_there_is_told(tmp_path: Path) -> None:
 
 
 def test_a_network_by_its_path_has_to_be_a_folder(tmp_path: Path) -> None:
-    for model in (None, "pan-m-x4", "any-name", str(tmp_path), "."):
+    for model in (None, "pan-m-x4", "any-name", str(tmp_path), ".", "owner/name", "owner/name:net.safetensors"):
         check_network(model)
     with pytest.raises(CheckpointError, match="missing is no folder; expected one that save_pretrained wrote"):
         check_network(None, str(tmp_path / "missing"))

@@ -197,7 +197,9 @@ def test_bad_pairs_are_refused() -> None:
 
 
 def test_another_range_of_values_is_refused() -> None:
-    with pytest.raises(mga.ArgumentError, match=r"the base, Bytes, makes a better image of a picture .* 255 times as large"):
+    with pytest.raises(
+        mga.ArgumentError, match=r"the base, Bytes, makes a better image of a picture .* 255 times as large"
+    ):
         mga.accelerate(Plain(2, blocks=3).eval(), base=Bytes())
 
 

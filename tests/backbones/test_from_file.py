@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 import mga_wrap as mga
-from mga_wrap.networks.from_file import from_file
+from mga_wrap.backbones.from_file import from_file
 from mga_wrap.origin import file_digest, origin_of
 
 
@@ -132,3 +132,21 @@ def test_a_descriptor_of_spandrel_is_accelerated_as_it_is(tmp_path: Path) -> Non
     torch.save(compact().state_dict(), tmp_path / "other.pth")
     with pytest.raises(mga.CheckpointError, match=r"got the file other.pth .*; expected a SRVGGNetCompact of your own"):
         mga.from_pretrained(tmp_path / "net", model=from_file(tmp_path / "other.pth"))
+
+
+def test_an_original_beside_its_network_is_found_by_itself(tmp_path: Path) -> None:
+    """A .pth of the user's too, on the user's disk; on the Hub see tests/test_remote.py."""
+    torch.manual_seed(0)
+    torch.save(compact().state_dict(), tmp_path / "net.pth")
+    net = mga.accelerate(from_file(tmp_path / "net.pth"), split_at=2, coarse_tail="light").eval()
+    net.save_pretrained(tmp_path)
+    again = mga.from_pretrained(tmp_path)
+    lr = torch.rand(1, 3, 12, 12)
+    with torch.no_grad():
+        assert torch.equal(again(lr, k="dense"), net(lr, k="dense"))
+    (tmp_path / "net.pth").write_bytes(b"another file")
+    with pytest.raises(mga.CheckpointError, match=r"net.pth is another file than the file net.pth \(sha256"):
+        mga.from_pretrained(tmp_path)
+    (tmp_path / "net.pth").unlink()
+    with pytest.raises(mga.CheckpointError, match=r"was made from the file net.pth .*; give that: from_pretrained"):
+        mga.from_pretrained(tmp_path)
