@@ -96,11 +96,7 @@ def load_plain(name_or_dir: str | Path) -> nn.Module:
         model = create_backbone(**config["network"]).eval()
     except (ArgumentError, KeyError, TypeError) as error:
         raise CheckpointError(f"{folder / PLAIN} builds no network: {one_line(error)}") from error
-    try:
-        model.load_state_dict(read_weights(folder / WEIGHTS), strict=True)
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())[:300]
-        raise CheckpointError(f"{folder / WEIGHTS} holds the weights of another network: {reason}") from error
+    model.load_state_dict(read_weights(folder / WEIGHTS, expected=model.state_dict()))
     said = config["network"]
     remember(model, Origin("backbone", said["name"], args={"scale": said["scale"]}, weights=folder.name))
     return model
