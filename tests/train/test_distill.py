@@ -17,15 +17,15 @@ from mga_wrap.train.distill import BATCH, plan, scale_of, steps_in
 from mga_wrap.train.distill import build_pair as make_pair
 
 
-class Brighter(nn.Module):
-    """An original that is cheap and that no interpolation equals: bicubic, and brighter."""
+class Darker(nn.Module):
+    """An original that is cheap and that no interpolation equals: bicubic, and darker, in any range of values."""
 
-    def __init__(self, *, by: float = 0.2, scale: int = 2) -> None:
+    def __init__(self, *, by: float = 0.8, scale: int = 2) -> None:
         super().__init__()
         self.by, self.times = nn.Parameter(torch.tensor(by)), scale
 
     def forward(self, lr: Tensor) -> Tensor:
-        return F.interpolate(lr, scale_factor=self.times, mode="bicubic") * 0.8 + self.by
+        return F.interpolate(lr, scale_factor=self.times, mode="bicubic") * self.by
 
 
 def pictures(number: int = 4, side: int = 128) -> list[np.ndarray]:
@@ -41,7 +41,7 @@ def small(scale: int = 2) -> nn.Module:
 
 @pytest.fixture(scope="module")
 def found() -> tuple[nn.Module, mga.Distilled, dict[str, Tensor]]:
-    start, teacher = small(), Brighter()
+    start, teacher = small(), Darker()
     before = {name: value.clone() for name, value in start.state_dict().items()}
     return start, mga.distill(teacher, pictures(), minutes=0.1, student=start), before
 
@@ -68,15 +68,15 @@ def test_the_result_is_plain_and_becomes_a_base(
     lr = torch.rand(1, 3, 40, 48)
     with torch.inference_mode():
         assert torch.equal(again(lr), network(lr))
-        net = mga.accelerate(Brighter(), base=tmp_path / "small", p=16, halo=4)
+        net = mga.accelerate(Darker(), base=tmp_path / "small", p=16, halo=4)
         assert torch.equal(net(lr, k=0), network(lr))
 
 
 def test_colours_and_sharpness_are_taught_where_the_original_is_far_from_the_pictures(
     found: tuple[nn.Module, mga.Distilled, dict[str, Tensor]],
 ) -> None:
-    assert found[1].perceptual  # brighter by a fifth: further than bicubic
-    pair, _ = make_pair(Brighter(), small(), CutConfig(p=16, halo=2))
+    assert found[1].perceptual  # darker by a fifth: further than bicubic
+    pair, _ = make_pair(Darker(), small(), CutConfig(p=16, halo=2))
     assert plan(pair, crop=48, seconds=1, fresh=False, perceptual=True).for_the_eye
     assert not plan(pair, crop=48, seconds=1, fresh=False, perceptual=False).for_the_eye
 
@@ -116,24 +116,24 @@ def test_there_is_always_a_step() -> None:
 @pytest.mark.parametrize("minutes", [0, -1, float("nan"), float("inf"), True, "30"])
 def test_other_times_are_refused(minutes: Any) -> None:
     with pytest.raises(ArgumentError, match=r"got minutes=.*above 0"):
-        mga.distill(Brighter(), pictures(), minutes=minutes, student=small())
+        mga.distill(Darker(), pictures(), minutes=minutes, student=small())
 
 
 @pytest.mark.parametrize(
     ("kind", "arguments", "text"),
     [
-        (ArgumentError, {"model": Brighter(scale=8)}, "enlarges by 8, for which the package has no student"),
+        (ArgumentError, {"model": Darker(scale=8)}, "enlarges by 8, for which the package has no student"),
         (ArgumentError, {"student": small(3)}, "student that enlarges by 3 for a model that enlarges by 2"),
         (ArgumentError, {"images": []}, "got no images"),
         (ArgumentError, {"model": 3}, "got model of type int"),
         (ArgumentError, {"precision": "fp8"}, "got precision='fp8'"),
-        (CutError, {"model": Brighter(by=float("nan"))}, "not finite"),
+        (CutError, {"model": Darker(by=float("nan"))}, "not finite"),
         (ImageError, {"images": pictures(1, side=40)}, "expected at least one of 96 x 96"),
     ],
     ids=["no student", "scale", "no images", "no network", "precision", "NaN", "too small"],
 )
 def test_bad_input_is_refused(kind: type[Exception], arguments: dict[str, Any], text: str) -> None:
-    given = {"model": Brighter(), "images": pictures(1), "student": small(), **arguments}
+    given = {"model": Darker(), "images": pictures(1), "student": small(), **arguments}
     if "no student" in text:
         given["student"] = None
     model, images = given.pop("model"), given.pop("images")
@@ -144,10 +144,10 @@ def test_bad_input_is_refused(kind: type[Exception], arguments: dict[str, Any], 
 def test_an_accelerated_network_is_no_student_and_no_original() -> None:
     net = mga.accelerate(mga.create_backbone("fsrcnn", scale=2), split_at=2)
     with pytest.raises(ArgumentError, match="accelerated network as the student"):
-        mga.distill(Brighter(), pictures(1), minutes=1, student=net)
+        mga.distill(Darker(), pictures(1), minutes=1, student=net)
     with pytest.raises(ArgumentError, match="accelerated network as the model"):
         mga.distill(net, pictures(1), minutes=1, student=small())
 
 
 def test_the_scale_is_found_by_running() -> None:
-    assert [scale_of(Brighter(scale=scale)) for scale in (1, 2, 3, 4)] == [1, 2, 3, 4]
+    assert [scale_of(Darker(scale=scale)) for scale in (1, 2, 3, 4)] == [1, 2, 3, 4]
