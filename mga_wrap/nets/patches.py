@@ -152,7 +152,8 @@ def _image_of(index: Tensor) -> Tensor:
 
 def _grid_position(index: Tensor, gw: int) -> tuple[Tensor, Tensor]:
     flat = index.reshape(-1)
-    return flat // gw, flat % gw
+    row = flat // gw
+    return row, flat - row * gw  # not flat % gw, which torch's exporter to ONNX does not know of a symbolic gw
 
 
 def _spans(
