@@ -169,7 +169,7 @@ class Bytes(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.scale, self.height = 2, nn.Parameter(torch.tensor(10.0))
+        self.scale, self.height = 2, nn.Parameter(torch.tensor(4.0))
 
     def forward(self, lr: Tensor) -> Tensor:
         large = nn.functional.interpolate(lr, scale_factor=2)
