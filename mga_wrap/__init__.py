@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from mga_wrap.fitting.least_squares import fit_coarse_tail
     from mga_wrap.hub import from_pretrained
     from mga_wrap.infer.api import upscale
+    from mga_wrap.memory import keep_freed_memory
     from mga_wrap.names import list_pretrained
     from mga_wrap.nets.mask import MaskPredictor
     from mga_wrap.nets.mga import MGANet

@@ -54,4 +54,4 @@ def test_inspect_lists_what_there_is_for_an_unknown_name() -> None:
     result = run("inspect", "srcnn")
     assert result.exit_code == 2
     assert result.stderr.startswith("error: got 'srcnn'; expected one of fsrcnn, pan, rcan, rfdn, srresnet, ")
-    assert "or a folder, a file or code: a backbone's name, a pretrained network's name or the fold" in result.stderr
+    assert "or a folder, a file or code: a backbone's name, a pretrained network's name, the folder" in result.stderr

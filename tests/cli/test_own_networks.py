@@ -88,7 +88,7 @@ def test_options_of_a_network_that_is_not_named(folder: Path) -> None:
     for words in (("--original", "pan"), ("--weights", "w.pth"), ("--network-args", '{"a": 1}')):
         result = run("upscale", "photo.png", "-o", "large.png", *words, *PLACE)
         assert result.exit_code == 2
-        assert "got --network-args, --weights or --original without --model" in result.stderr
+        assert "got --network-args, --weights, --original or --base without --model" in result.stderr
 
 
 def test_another_original_is_refused(folder: Path) -> None:
