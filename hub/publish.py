@@ -37,7 +37,8 @@ from mga_wrap.figures.panels import side_by_side
 from mga_wrap.files import whole_file
 from mga_wrap.infer import enlarge
 from mga_wrap.measure import evaluate, means
-from mga_wrap.names import list_pretrained, shipped_folder
+from mga_wrap.names import PLAIN, list_pretrained, list_students, shipped_folder
+from mga_wrap.networks import load_network
 from mga_wrap.pictures import Picture, resize_bicubic, write_image
 from mga_wrap.pictures.pairs import find_pairs, read_pair
 
@@ -59,11 +60,14 @@ CROP = (60, 100, 72, 96)
 # ------------------------------------------------------------------------------------------------------------- measure
 def eval_command(name: str, data: str) -> str:
     """The command that measures one set; its figures are the card's."""
-    cut = read_config(shipped_folder(name) / CONFIG)["cut"]
+    evaluated = f"mga-wrap eval --model {name} --data {data} --scale {scale_of(name)}"
+    if is_plain(name):
+        return evaluated
+    cut = config_of(name)["cut"]
     amounts = [*AMOUNTS, *([] if str(cut["k"]) in AMOUNTS else [str(cut["k"])])]
     amounts += ["original"] if cut["style"] == "pretrained" else []  # the other style holds none
     ks = " ".join(f"--k {k}" for k in amounts)
-    return f"mga-wrap eval --model {name} --data {data} --scale {scale_of(name)} {ks}"
+    return f"{evaluated} {ks}"
 
 
 def bench_command(name: str) -> str:
@@ -71,9 +75,30 @@ def bench_command(name: str) -> str:
     return f"mga-wrap bench {name} {BENCH}"
 
 
+def config_of(name: str) -> dict[str, Any]:
+    """What the package's folder says of a network."""
+    return read_config(shipped_folder(name) / (PLAIN if is_plain(name) else CONFIG))
+
+
+def is_plain(name: str) -> bool:
+    """Whether it is not cut."""
+    return name in list_students()
+
+
+def pictures_of(name: str) -> tuple[str, ...]:
+    """That its card shows: a network that is not cut has one point, and no front."""
+    return (PICTURE,) if is_plain(name) else (FRONT, PICTURE)
+
+
+def every_name() -> list[str]:
+    """Of the networks in the package."""
+    return sorted([*list_pretrained(), *list_students()])
+
+
 def scale_of(name: str) -> int:
     """Of a network in the package."""
-    return int(read_config(shipped_folder(name) / CONFIG)["scale"])
+    config = config_of(name)
+    return int(config["network"]["scale"] if is_plain(name) else config["scale"])
 
 
 def measure(name: str, data: Path) -> None:
@@ -81,7 +106,7 @@ def measure(name: str, data: Path) -> None:
     folder = HERE / name
     folder.mkdir(exist_ok=True)
     for each, where in {**{one: data / one for one in SETS}, OWN: PHOTOGRAPH}.items():
-        plot = ["--plot", str(folder / FRONT)] if each == SETS[-1] else []
+        plot = ["--plot", str(folder / FRONT)] if each == SETS[-1] and not is_plain(name) else []
         run([*shlex.split(eval_command(name, shlex.quote(str(where)))), "--csv", str(folder / f"{each}.csv"), *plot])
     run([*shlex.split(bench_command(name)), "--csv", str(folder / "bench.csv")])
     with whole_file(HERE / MACHINE) as part:
@@ -97,11 +122,11 @@ def run(words: Sequence[str]) -> None:
 
 def draw(name: str) -> None:
     """Bicubic interpolation, the network and the photograph as it was: a part of each."""
-    net = mga.from_pretrained(name)
-    low, high = read_pair(find_pairs(PHOTOGRAPH, scale=net.scale)[0], scale=net.scale, crop=4 * net.scale)
+    net, scale = load_network(name), scale_of(name)
+    low, high = read_pair(find_pairs(PHOTOGRAPH, scale=scale)[0], scale=scale, crop=4 * scale)
     shown = {
-        "bicubic": np.clip(resize_bicubic(low.rgb, net.scale), 0, 1),
-        name: enlarge(net, low, k=net.k).rgb,
+        "bicubic": np.clip(resize_bicubic(low.rgb, scale), 0, 1),
+        name: enlarge(net, low, k=getattr(net, "k", None)).rgb,
         "the photograph": high.astype(np.float32) / 255,
     }
     panels = side_by_side({label: cut_out(picture, CROP) for label, picture in shown.items()})
@@ -126,7 +151,7 @@ def card(name: str, *, owner: str | None = None) -> ModelCard:
     tables = {one: read_table(folder / f"{one}.csv", columns=EVAL_COLUMNS) for one in (*SETS, OWN)}
     machine = (HERE / MACHINE).read_text(encoding="utf-8").strip()
     return card_of(
-        read_config(shipped_folder(name) / CONFIG),
+        config_of(name),
         name=f"{owner}/{name}" if owner else name,
         measured=Measured(
             tables,
@@ -139,7 +164,7 @@ def card(name: str, *, owner: str | None = None) -> ModelCard:
             limits=notes[family]["limits"],
             commands=[*(eval_command(name, one) for one in (*SETS, "examples/chelsea.png")), bench_command(name)],
         ),
-        pictures=(FRONT, PICTURE),
+        pictures=pictures_of(name),
     )
 
 
@@ -163,9 +188,10 @@ def staged(name: str, *, owner: str | None = None) -> Iterator[Path]:
     """A folder as it will lie on the Hub: weights, config, card, pictures, photographs."""
     with TemporaryDirectory() as made:
         folder = Path(made)
-        for file in (shipped_folder(name) / WEIGHTS, shipped_folder(name) / CONFIG, ROOT / "LICENSE"):
+        config = PLAIN if is_plain(name) else CONFIG
+        for file in (shipped_folder(name) / WEIGHTS, shipped_folder(name) / config, ROOT / "LICENSE"):
             shutil.copyfile(file, folder / file.name)
-        for file in (HERE / name / FRONT, HERE / name / PICTURE, HERE / PHOTOGRAPHS):
+        for file in (*(HERE / name / picture for picture in pictures_of(name)), HERE / PHOTOGRAPHS):
             shutil.copyfile(file, folder / file.name)
         card(name, owner=owner).save(folder / "README.md")
         yield folder
@@ -180,16 +206,17 @@ def check(name: str) -> str:
     if (HERE / name / "README.md").read_text(encoding="utf-8") != str(card(name)):
         raise mga.CheckpointError(f"{HERE / name}/README.md is not what its tables say; make it again: --cards")
     with staged(name) as folder:
-        net = mga.MGANet.from_pretrained(folder)
-        validate(ModelCard.load(folder / "README.md"), folder)
-    told = own_row(read_config(shipped_folder(name) / CONFIG), read_table(HERE / name / f"{OWN}.csv", columns=()))
-    (found,) = means(evaluate(net, find_pairs(PHOTOGRAPH, scale=net.scale), scale=net.scale, ks=[net.k]))
+        net = load_network(folder)
+        validate(ModelCard.load(folder / "README.md"), folder, pictures=pictures_of(name))
+    told = own_row(config_of(name), read_table(HERE / name / f"{OWN}.csv", columns=()))
+    scale = scale_of(name)
+    (found,) = means(evaluate(net, find_pairs(PHOTOGRAPH, scale=scale), scale=scale, ks=[getattr(net, "k", None)]))
     if abs(found.psnr_y - float(told["psnr_y"])) > 0.006 or abs(found.ssim_y - float(told["ssim_y"])) > 0.0001:
         raise mga.CheckpointError(f"{name} has {found.psnr_y:.3f} dB on {OWN}, its card says {told['psnr_y']}")
     return f"{name}: loads, card valid, {found.psnr_y:.2f} dB / {found.ssim_y:.4f} on {OWN} as its card says"
 
 
-def validate(card: ModelCard, folder: Path) -> None:
+def validate(card: ModelCard, folder: Path, *, pictures: Sequence[str]) -> None:
     """What the Hub asks of a card's metadata, and that every picture it shows is there.
 
     Raises:
@@ -199,7 +226,7 @@ def validate(card: ModelCard, folder: Path) -> None:
     wanted = ("library_name", "pipeline_tag", "license", "tags", "model-index")
     if missing := [field for field in wanted if not data.get(field)]:
         raise mga.CheckpointError(f"the card of {folder} lacks {', '.join(missing)}")
-    for picture in (FRONT, PICTURE):
+    for picture in pictures:
         if f"({picture})" not in card.text or not (folder / picture).is_file():
             raise mga.CheckpointError(f"the card of {folder} shows no {picture}, or it is not there")
 
@@ -233,7 +260,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     commands.add_parser("check", help="load, validate and measure each")
     commands.add_parser("push", help="push them all").add_argument("owner")
     given = parser.parse_args(arguments)
-    given.only = given.only or list_pretrained()
+    given.only = given.only or every_name()
     do: dict[str, Callable[[Any], None]] = {"make": _make, "check": lambda _: check_all(given.only), "push": _push}
     try:
         do[given.command](given)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from mga_wrap.names import list_pretrained
     from mga_wrap.nets.mask import MaskPredictor
     from mga_wrap.nets.mga import MGANet
-    from mga_wrap.networks.plain import list_students, save_network
+    from mga_wrap.networks.plain import save_network
     from mga_wrap.train.data import Data
     from mga_wrap.train.distill import Distilled, distill
     from mga_wrap.train.stages import FINETUNE_STAGES, PAPER_STAGES, Stage
@@ -93,7 +93,7 @@ _HOME = {
     "MaskPredictor": "mga_wrap.nets.mask",
     "MGANet": "mga_wrap.nets.mga",
     "Data": "mga_wrap.train.data",
-    "list_students": "mga_wrap.networks.plain",
+    "list_students": "mga_wrap.names",
     "save_network": "mga_wrap.networks.plain",
     "Distilled": "mga_wrap.train.distill",
     "distill": "mga_wrap.train.distill",

@@ -1,4 +1,4 @@
-"""The card of an accelerated network on the Hugging Face Hub: what it is, what was measured of it, how to use it.
+"""The card of a network on the Hugging Face Hub: what it is, what was measured of it, how to use it.
 
 Every figure of a card is read from a CSV file that `mga-wrap eval` or `mga-wrap bench` wrote, and the file goes along.
 """
@@ -15,6 +15,7 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from mga_wrap.errors import ArgumentError
+from mga_wrap.names import CONFIG, PLAIN
 
 LIBRARY = "mga_wrap"
 PIPELINE = "image-to-image"
@@ -84,7 +85,7 @@ def card_of(
     """Write the card.
 
     Args:
-        config: what `save_pretrained` wrote into config.json.
+        config: what `save_pretrained` wrote into config.json, or `save_network` into network.json.
         name: by which it is loaded: "owner/name".
         measured: None: nothing was, and the card says so.
         notes: licence, training, limits.
@@ -109,7 +110,7 @@ def card_of(
         license=notes.licence,
         base_model=notes.base_model,
         datasets=list(notes.datasets) or None,
-        tags=[*TAGS, f"x{config['scale']}"],
+        tags=[*TAGS, f"x{_scale(config)}"],
         metrics=["psnr", "ssim"] if measured.quality else None,
         model_name=name.rpartition("/")[2],
         eval_results=_results(config, measured.quality) or None,
@@ -120,10 +121,10 @@ def card_of(
         _head(config, name, pictures),
         _use(config, name),
         _what(config),
-        _quality(measured.quality, pictures),
-        _speed(measured),
+        _quality(measured.quality, pictures, plain=_is_plain(config)),
+        _speed(measured, plain=_is_plain(config)),
         _trained(notes),
-        _limits(notes),
+        _limits(notes, plain=_is_plain(config)),
     ]
     return ModelCard(f"---\n{data.to_yaml()}\n---\n\n" + "\n\n".join(part for part in sections if part) + "\n")
 
@@ -142,8 +143,8 @@ def means_of(table: Table, *, of: str = "the table") -> Table:
 
 
 def own_row(config: Mapping[str, Any], table: Table) -> dict[str, str]:
-    """The mean at the network's own k; the first mean where that was not measured."""
-    means, own = means_of(table), str(config["cut"]["k"])
+    """The mean at the network's own k; the first mean where that was not measured, or it has none."""
+    means, own = means_of(table), "" if _is_plain(config) else str(config["cut"]["k"])
     return next((row for row in means if row["k"] == own), means[0])
 
 
@@ -153,9 +154,9 @@ def _results(config: Mapping[str, Any], quality: Mapping[str, Table]) -> list[Ev
             task_type=PIPELINE,
             task_name="Image super-resolution",
             dataset_type=name.lower(),
-            dataset_name=f"{name} x{config['scale']}",
+            dataset_name=f"{name} x{_scale(config)}",
             metric_type=metric,
-            metric_name=f"{metric.upper()}-Y (k={row['k']})",
+            metric_name=f"{metric.upper()}-Y" + (f" (k={row['k']})" if row["k"] else ""),
             metric_value=round(float(row[f"{metric}_y"]), digits),
         )
         for name, table in quality.items()
@@ -164,7 +165,16 @@ def _results(config: Mapping[str, Any], quality: Mapping[str, Table]) -> list[Ev
     ]
 
 
-def _quality(quality: Mapping[str, Table], pictures: Iterable[str]) -> str:
+def _is_plain(config: Mapping[str, Any]) -> bool:
+    """Whether it is of a network that is not cut."""
+    return "network" in config
+
+
+def _scale(config: Mapping[str, Any]) -> int:
+    return int(config["network"]["scale"] if _is_plain(config) else config["scale"])
+
+
+def _quality(quality: Mapping[str, Table], pictures: Iterable[str], *, plain: bool) -> str:
     if not quality:
         return "## Measured\n\nNothing yet."
     ks = list(dict.fromkeys(row["k"] for table in quality.values() for row in means_of(table)))
@@ -172,24 +182,30 @@ def _quality(quality: Mapping[str, Table], pictures: Iterable[str]) -> str:
     for k in ks:
         rows = [next((row for row in means_of(table) if row["k"] == k), None) for table in quality.values()]
         cells = [f"{float(row['psnr_y']):.2f} / {float(row['ssim_y']):.4f}" if row else "" for row in rows]
-        lines.append(f"| {k} | {' | '.join(cells)} | {_macs(next(row for row in rows if row))} |")
+        lines.append(f"| {k or 'as it is'} | {' | '.join(cells)} | {_macs(next(row for row in rows if row))} |")
     front = f"\n\n![PSNR against multiply-accumulates and seconds]({FRONT})" if FRONT in set(pictures) else ""
     return (
         "## Measured\n\nPSNR-Y in dB / SSIM-Y, means over the pictures, by the field's protocol; MACs are the first "
-        "set's. k: how much is refined (a share of the patches, or their number); dense: the Refine-Net over the whole "
-        f"map; original: the network before it was cut.\n\n{chr(10).join(lines)}{front}"
+        f"set's.{'' if plain else AMOUNTS}\n\n{chr(10).join(lines)}{front}"
     )
+
+
+AMOUNTS = (
+    " k: how much is refined (a share of the patches, or their number); dense: the Refine-Net over the whole map; "
+    "original: the network before it was cut."
+)
 
 
 def _macs(row: Mapping[str, str]) -> str:
     return f"{float(row['macs']) / 1e9:.2f} G" if row.get("macs") else ""
 
 
-def _speed(measured: Measured) -> str:
+def _speed(measured: Measured, *, plain: bool) -> str:
     if not measured.speed:
         return ""
     lines = ["| | format | share | seconds | as it runs | best format |", "|---|---|---:|---:|---:|---:|"]
-    for row in measured.speed:
+    rows = [row for row in measured.speed if not (plain and row["share"])]  # bench cuts what it is given
+    for row in rows:
         ratios = (f"{1 / float(row[ratio]):.2f}x" for ratio in ("over_as_it_runs", "over_best_format"))
         lines.append(
             f"| {row['name']} | {row['format']} | {row['share']} | {float(row['seconds']):.3f} | {' | '.join(ratios)} |"
@@ -203,30 +219,41 @@ def _speed(measured: Measured) -> str:
 # --------------------------------------------------------------------------------------------------------------- words
 def _head(config: Mapping[str, Any], name: str, pictures: Iterable[str]) -> str:
     picture = f"\n\n![bicubic beside this network]({PICTURE})" if PICTURE in set(pictures) else ""
-    return (
-        f"# {name.rpartition('/')[2]}\n\nA super-resolution network (x{config['scale']}) that restores the whole image "
-        f"with its Base-Net, and the patches that need it most with its Refine-Net.{picture}"
+    does = (
+        "to be the base of a pair with a large one, or the start of a student that learns from it."
+        if _is_plain(config)
+        else "that restores the whole image with its Base-Net, and the patches that need it most with its Refine-Net."
     )
+    size = "small super-resolution" if _is_plain(config) else "super-resolution"
+    return f"# {name.rpartition('/')[2]}\n\nA {size} network (x{_scale(config)}) {does}{picture}"
 
 
 def _use(config: Mapping[str, Any], name: str) -> str:
+    if _is_plain(config):
+        return _use_plain(name)
     base = config.get("base")
     made = "" if _is_found(config.get("backbone"), config.get("original")) else ", model=original"
     made += "" if base is None or _is_found(base.get("backbone"), base.get("origin")) else ", base=small"
-    return f"""## Use
-
-```sh
-pip install mga-wrap
-```
-
-```python
-import mga_wrap as mga
+    return _code(f"""import mga_wrap as mga
 from PIL import Image
 
 net = mga.from_pretrained("{name}"{made})
 large = mga.upscale(Image.open("photo.png"), model=net)
-large = mga.upscale(Image.open("photo.png"), model=net, k=0.5)  # refine half of the patches
-```"""
+large = mga.upscale(Image.open("photo.png"), model=net, k=0.5)  # refine half of the patches""")
+
+
+def _use_plain(name: str) -> str:
+    return _code(f"""import mga_wrap as mga
+from mga_wrap.networks import load_network
+from PIL import Image
+
+small = load_network("{name}")
+large = mga.upscale(Image.open("photo.png"), model=small)
+net = mga.accelerate(your_network, base=small)  # small everywhere, your network where it matters""")
+
+
+def _code(lines: str) -> str:
+    return f"## Use\n\n```sh\npip install mga-wrap\n```\n\n```python\n{lines}\n```"
 
 
 def _is_found(backbone: object, original: Mapping[str, Any] | None) -> bool:
@@ -236,6 +263,8 @@ def _is_found(backbone: object, original: Mapping[str, Any] | None) -> bool:
 
 
 def _what(config: Mapping[str, Any]) -> str:
+    if _is_plain(config):
+        return _facts(dict(config["network"]))
     cut, original = config["cut"], config.get("original") or {}
     backbone = config.get("backbone") or {}
     made_of = backbone.get("name") or original.get("name") or "a network of its owner's"
@@ -251,6 +280,10 @@ def _what(config: Mapping[str, Any]) -> str:
         "sha256 of the original's file": original.get("sha256"),
         "the original's repository": original.get("repo"),
     }
+    return _facts(facts)
+
+
+def _facts(facts: Mapping[str, object]) -> str:
     rows = [f"| {fact} | {value} |" for fact, value in facts.items() if value is not None]
     return "\n".join(["## What it is", "", "| | |", "|---|---|", *rows])
 
@@ -262,12 +295,12 @@ def _trained(notes: Notes) -> str:
     return "\n\n".join(part for part in (trained, measured_by) if part)
 
 
-def _limits(notes: Notes) -> str:
+def _limits(notes: Notes, *, plain: bool) -> str:
     always = (
         "It enlarges by one factor, and expects images reduced by bicubic interpolation without noise or compression, "
         "unless its training says otherwise.",
-        "What refining gains and what it costs depends on the picture and the machine: `mga-wrap eval` and `mga-wrap "
-        "bench` measure yours.",
-        "`model.safetensors` and `config.json` are all that is read; neither can run code.",
+        "What it gains and what it costs depends on the picture and the machine: `mga-wrap eval` and `mga-wrap bench` "
+        "measure yours.",
+        f"`model.safetensors` and `{PLAIN if plain else CONFIG}` are all that is read; neither can run code.",
     )
     return "\n".join(["## What it does not do", "", *(f"* {sentence}" for sentence in (*notes.limits, *always))])

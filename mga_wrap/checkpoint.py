@@ -17,8 +17,6 @@ from mga_wrap.files import whole_file
 from mga_wrap.names import CONFIG
 
 WEIGHTS = "model.safetensors"
-PLAIN = "network.json"
-"""In place of CONFIG, where the network is not cut."""
 LARGEST_CONFIG = 1_000_000
 """Bytes: a config is a few hundred."""
 LARGEST_HEADER = 4_000_000

@@ -9,18 +9,29 @@ from pathlib import Path
 from mga_wrap.errors import ArgumentError
 
 CONFIG = "config.json"
+PLAIN = "network.json"
+"""In place of CONFIG, where the network is not cut."""
 
 
 def list_pretrained() -> tuple[str, ...]:
     """Names of the weights that come with the package, for `from_pretrained` and `upscale`."""
+    return _shipped(CONFIG)
+
+
+def list_students() -> tuple[str, ...]:
+    """Names of the small networks that come with the package, for `distill` and as a base of `accelerate`."""
+    return _shipped(PLAIN)
+
+
+def _shipped(config: str) -> tuple[str, ...]:
     root = resources.files("mga_wrap") / "weights"
     if not root.is_dir():
         return ()
-    return tuple(sorted(entry.name for entry in root.iterdir() if (entry / CONFIG).is_file()))
+    return tuple(sorted(entry.name for entry in root.iterdir() if (entry / config).is_file()))
 
 
 def shipped_folder(name: str) -> Path:
-    """The folder of one of `list_pretrained()`."""
+    """The folder of one of `list_pretrained()` or `list_students()`."""
     return Path(str(resources.files("mga_wrap") / "weights" / name))
 
 

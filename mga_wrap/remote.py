@@ -1,8 +1,8 @@
-"""The Hugging Face Hub by way of huggingface_hub: accelerated networks down and up, its errors told as ours.
+"""The Hugging Face Hub by way of huggingface_hub: networks down and up, its errors told as ours.
 
-Of a repository only config.json, model.safetensors and a .safetensors file that config.json names are ever fetched:
-pickles and code beside them stay where they are. The cache, HF_HOME, HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE are
-huggingface_hub's and mean what they always mean.
+Of a repository only config.json or network.json, model.safetensors, and a .safetensors file that config.json names are
+ever fetched: pickles and code beside them stay where they are. The cache, HF_HOME, HF_ENDPOINT, HF_TOKEN and
+HF_HUB_OFFLINE are huggingface_hub's and mean what they always mean.
 """
 
 from __future__ import annotations
@@ -27,39 +27,56 @@ from huggingface_hub.errors import (
 from mga_wrap.card import FRONT, LIBRARY, PICTURE
 from mga_wrap.checkpoint import CONFIG, LARGEST_CONFIG, WEIGHTS
 from mga_wrap.errors import CheckpointError, one_line
-from mga_wrap.names import check_repo
+from mga_wrap.names import PLAIN, check_repo
 from mga_wrap.version import __version__
 
 LARGEST_WEIGHTS = 2_000_000_000
 """Bytes of a file of weights that is fetched: the largest super-resolution networks have some hundred million."""
-PUSHED = (CONFIG, WEIGHTS, "README.md", "LICENSE", FRONT, PICTURE)
+PUSHED = (CONFIG, PLAIN, WEIGHTS, "README.md", "LICENSE", FRONT, PICTURE)
 """What of a folder goes to the Hub, beside what is named: no training's state, no pickle, no note of the user's."""
 
 
 def download(
-    repo: str, *, revision: str | None = None, token: str | bool | None = None, local_files_only: bool = False
+    repo: str,
+    *,
+    revision: str | None = None,
+    token: str | bool | None = None,
+    local_files_only: bool = False,
+    config_name: str = CONFIG,
 ) -> Path:
-    """Fetch an accelerated network, or find it in the cache: both files of one commit.
+    """Fetch a network of this package, or find it in the cache: both files of one commit.
 
     Args:
         repo: "owner/name".
         revision: a branch, a tag or a commit; None: main.
         token: None: HF_TOKEN or what `hf auth login` has kept; False: none.
         local_files_only: ask nobody, take what the cache has.
+        config_name: of an accelerated network, or `PLAIN`.
 
     Returns:
-        The folder of that commit in the cache, with config.json and model.safetensors.
+        The folder of that commit in the cache, with the config and model.safetensors.
 
     Raises:
         CheckpointError: there is no such repository, revision or file, it may not be read, it is too large, or the Hub
             cannot be reached and the cache does not hold it.
     """
     config = download_file(
-        repo, CONFIG, revision=revision, token=token, local_files_only=local_files_only, largest=LARGEST_CONFIG
+        repo, config_name, revision=revision, token=token, local_files_only=local_files_only, largest=LARGEST_CONFIG
     )
     commit = config.parent.name
     download_file(repo, WEIGHTS, revision=commit, token=token, local_files_only=local_files_only)
     return config.parent
+
+
+def download_plain(repo: str, *, revision: str | None = None) -> Path | None:
+    """`download` of a network that is not cut; None where there is none, or whatever else is wrong.
+
+    Who gets None asks for an accelerated network, and the same repository tells what is wrong then.
+    """
+    try:
+        return download(repo, revision=revision, config_name=PLAIN)
+    except CheckpointError:
+        return None
 
 
 def download_file(
@@ -140,7 +157,7 @@ def push(
             repo_id=repo,
             folder_path=folder,
             allow_patterns=[glob.escape(name) for name in (*PUSHED, *also)],
-            commit_message=message or f"Accelerated network, saved by mga_wrap {__version__}",
+            commit_message=message or f"Network, saved by mga_wrap {__version__}",
             create_pr=create_pr,
             revision=revision,
         )
@@ -148,7 +165,7 @@ def push(
 
 
 def list_cached() -> tuple[str, ...]:
-    """Repositories of which the cache holds both files of an accelerated network, sorted."""
+    """Repositories of which the cache holds both files of a network, sorted."""
     try:
         found = scan_cache_dir(constants.HF_HUB_CACHE)
     except CacheNotFound:
@@ -158,9 +175,13 @@ def list_cached() -> tuple[str, ...]:
             repo.repo_id
             for repo in found.repos
             if repo.repo_type == "model"
-            and any({CONFIG, WEIGHTS} <= {file.file_name for file in one.files} for one in repo.revisions)
+            and any(_is_whole({file.file_name for file in one.files}) for one in repo.revisions)
         )
     )
+
+
+def _is_whole(names: set[str]) -> bool:
+    return WEIGHTS in names and not names.isdisjoint((CONFIG, PLAIN))
 
 
 def list_remote(owner: str, *, token: str | None = None) -> tuple[str, ...]:

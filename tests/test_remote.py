@@ -18,6 +18,7 @@ from spandrel.architectures.Compact.__arch.SRVGG import SRVGGNetCompact
 
 import mga_wrap as mga
 from mga_wrap import remote
+from mga_wrap.cli import app
 from mga_wrap.cli.work.network import Given, find_network
 from mga_wrap.networks import load_network
 from mga_wrap.origin import origin_of
@@ -147,6 +148,23 @@ def test_what_is_no_name_of_a_repository_is_refused(name: str, hub: Hub) -> None
     with pytest.raises(mga.ArgumentError, match=r"got the repository .*; expected owner/name, as on the Hub"):
         mga.from_pretrained(SHIPPED).push_to_hub(name, token=WRITER)
     assert hub.asked == []
+
+
+def test_a_small_network_that_is_not_cut(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", WRITER)
+    model = mga.create_backbone("student-half", scale=2)
+    mga.save_network(model, tmp_path / "mine")
+    app(["push", str(tmp_path / "mine"), "owner/small"], standalone_mode=False)
+    files = hub.files("owner/small")
+    assert set(files) == {".gitattributes", "README.md", "model.safetensors", "network.json"}
+    assert 'load_network("owner/small")' in files["README.md"].decode()
+    app(["pull", "owner/small", "-o", str(tmp_path / "here")], standalone_mode=False)
+    for again in (load_network("owner/small"), load_network(tmp_path / "here")):
+        assert torch.equal(again(LR), model(LR))
+    assert remote.list_cached() == ("owner/small",)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert torch.equal(load_network("owner/small")(LR), model(LR))
+    assert " has no config.json; expected" in refusal("owner/small") or "is not in the cache" in refusal("owner/small")
 
 
 # What goes wrong on the way ------------------------------------------------------------------------------------------

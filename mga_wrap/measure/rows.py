@@ -39,7 +39,7 @@ class Row:
     share: float | None = None
     """Refined patches over all, 0 to 1; None for a network without patches."""
     macs: float | None = None
-    """Multiply-accumulates, see `count_macs`; None for a network that is no `MGANet`."""
+    """Multiply-accumulates, see `count_macs`; None where a forward does not run without values."""
     macs_paper: float | None = None
     """The same by the paper's rule."""
     seconds: float | None = None

@@ -44,7 +44,7 @@ class Setting:
         """A column's heading: "k = 240", with p where it is not the network's own."""
         if self.original:
             return ORIGINAL
-        return f"k = {self.k}" + ("" if self.p is None else f", p = {self.p}")
+        return ("as it is" if self.k is None else f"k = {self.k}") + ("" if self.p is None else f", p = {self.p}")
 
     @property
     def key(self) -> str:

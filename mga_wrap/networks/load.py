@@ -16,12 +16,12 @@ from mga_wrap.backbones.weights import load_weights
 from mga_wrap.checkpoint import CONFIG
 from mga_wrap.errors import ArgumentError, CheckpointError, nearest
 from mga_wrap.hub import from_pretrained
-from mga_wrap.names import hub_file, list_pretrained
+from mga_wrap.names import hub_file, is_repo, list_pretrained
 from mga_wrap.nets.mga import MGANet
 from mga_wrap.networks.from_code import from_code, is_code
 from mga_wrap.networks.plain import is_plain, list_students, load_plain
 from mga_wrap.origin import Origin, file_digest, origin_of, remember
-from mga_wrap.remote import download_file
+from mga_wrap.remote import download_file, download_plain
 
 Spec = str | os.PathLike[str]
 Kind = Literal["backbone", "code", "file", "plain", "accelerated"]
@@ -45,7 +45,8 @@ def load_network(
             * a backbone's name: one of `mga_wrap.list_backbones()`
             * an accelerated network: one of `mga_wrap.list_pretrained()`, a folder that `save_pretrained` wrote, or
               owner/name on the Hub
-            * a small network: one of `mga_wrap.list_students()`, or a folder that `save_network` wrote
+            * a small network: one of `mga_wrap.list_students()`, a folder that `save_network` wrote, or owner/name on
+              the Hub
             * a file of weights that spandrel knows: net.pth, net.safetensors, or on the Hub
               owner/name:net.safetensors
             * code of your own: package.module:Factory or file.py:Factory, a class or function that returns the network
@@ -86,6 +87,8 @@ def load_network(
         model = _from_hub(*found) if (found := _on_hub(text)) else from_file(Path(text))
     elif kind == "plain":
         model = load_plain(text)
+    elif original is None and base is None and (small_one := _plain_on_hub(text)) is not None:
+        model = load_plain(small_one)
     else:
         under = None if original is None else _original(original, args=args, weights=weights, scale=scale)
         small = None if base is None else load_network(base)
@@ -141,6 +144,11 @@ def kind_of(spec: str) -> Kind:
 def _on_hub(spec: str) -> tuple[str, str] | None:
     """Repository and file of a spec that names a file on the Hub, and none on this disk."""
     return None if Path(spec).exists() else hub_file(spec)
+
+
+def _plain_on_hub(spec: str) -> Path | None:
+    """The folder, in the cache, of a network that is not cut; None for anything else."""
+    return download_plain(spec) if is_repo(spec) and not Path(spec).exists() else None
 
 
 def _from_hub(repo: str, name: str) -> nn.Module:

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from pathlib import Path
 
 from torch import nn
 
 from mga_wrap.backbones.registry import create_backbone, describe_backbone
-from mga_wrap.checkpoint import PLAIN, WEIGHTS, read_config, read_weights, write_checkpoint
+from mga_wrap.checkpoint import WEIGHTS, read_config, read_weights, write_checkpoint
 from mga_wrap.errors import ArgumentError, CheckpointError, one_line
+from mga_wrap.names import PLAIN, list_students, shipped_folder
 from mga_wrap.nets.mga import MGANet
 from mga_wrap.origin import Origin, remember
 
 FORMAT = 1
-
-
-def list_students() -> tuple[str, ...]:
-    """Names of the small networks that come with the package, for `distill` and as a base of `accelerate`."""
-    root = resources.files("mga_wrap") / "weights"
-    if not root.is_dir():
-        return ()
-    return tuple(sorted(entry.name for entry in root.iterdir() if (entry / PLAIN).is_file()))
 
 
 def save_network(model: nn.Module, folder: str | Path) -> None:
@@ -85,7 +77,7 @@ def load_plain(name_or_dir: str | Path) -> nn.Module:
     """
     folder = Path(name_or_dir)
     if not folder.is_dir():
-        folder = Path(str(resources.files("mga_wrap") / "weights" / str(name_or_dir)))
+        folder = shipped_folder(str(name_or_dir))
     config = read_config(folder / PLAIN)
     if config.get("format_version") != FORMAT:
         raise CheckpointError(

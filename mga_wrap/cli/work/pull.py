@@ -10,15 +10,21 @@ from mga_wrap.checkpoint import CONFIG, WEIGHTS
 from mga_wrap.errors import CheckpointError
 from mga_wrap.files import whole_file
 from mga_wrap.hub import check_checkpoint
+from mga_wrap.names import PLAIN
+from mga_wrap.networks.plain import load_plain
 from mga_wrap.saved import files_of
 
 
 def pull(repo: str, out: Path, revision: str | None) -> None:
     """Download, check, copy; prints the folder."""
-    found = remote.download(repo, revision=revision)
-    config = check_checkpoint(found)
-    names = [WEIGHTS, CONFIG]
-    for original in files_of(config, found / CONFIG):
+    found = remote.download_plain(repo, revision=revision)
+    if found is not None:
+        load_plain(found)
+        names, originals = [WEIGHTS, PLAIN], []
+    else:
+        found = remote.download(repo, revision=revision)
+        names, originals = [WEIGHTS, CONFIG], files_of(check_checkpoint(found), found / CONFIG)
+    for original in originals:
         try:
             remote.download_file(repo, original.name, revision=found.name)
         except CheckpointError:

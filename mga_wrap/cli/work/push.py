@@ -11,6 +11,8 @@ from mga_wrap.card import BENCH_COLUMNS, EVAL_COLUMNS, Measured, Notes, card_of,
 from mga_wrap.checkpoint import CONFIG, read_config
 from mga_wrap.errors import ArgumentError
 from mga_wrap.hub import check_checkpoint
+from mga_wrap.names import PLAIN
+from mga_wrap.networks.plain import load_plain
 from mga_wrap.origin import file_digest
 from mga_wrap.saved import BY_ITSELF, checked_config, files_of
 
@@ -35,14 +37,18 @@ def push(
             if (folder / name).is_file():
                 shutil.copyfile(folder / name, staged / name)
         also = [_beside(original, folder, staged) for original in originals]
-        check_checkpoint(staged)
+        config = PLAIN if (staged / PLAIN).is_file() else CONFIG
+        if config == PLAIN:
+            load_plain(staged)
+        else:
+            check_checkpoint(staged)
         measured = Measured(
             {name: read_table(path, columns=EVAL_COLUMNS) for name, path in evals.items()},
             [] if bench is None else read_table(bench, columns=BENCH_COLUMNS),
         )
         if measured != Measured() or not (staged / "README.md").is_file():
             card_of(
-                read_config(staged / CONFIG),
+                read_config(staged / config),
                 name=repo,
                 measured=measured,
                 notes=Notes(licence, base_model),
