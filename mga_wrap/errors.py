@@ -43,6 +43,10 @@ class TrainingError(MGAError):
     """A training cannot go on; the message names the step and the images, the last good state is kept."""
 
 
+class EngineError(MGAError):
+    """A network cannot run in another engine, or what it computes there is something else."""
+
+
 class UnfittedWarning(UserWarning):
     """A network is used whose coarse tail and score have never learned anything: see `mga_wrap.fit`."""
 

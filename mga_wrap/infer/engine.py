@@ -78,7 +78,13 @@ def own_dtype(net: nn.Module) -> torch.dtype:
 
 
 def run(
-    net: nn.Module, lr: Tensor, *, k: Amount | None = None, scale: int | None = None, dtype: DType | None = None
+    net: nn.Module,
+    lr: Tensor,
+    *,
+    k: Amount | None = None,
+    max_loss: float | None = None,
+    scale: int | None = None,
+    dtype: DType | None = None,
 ) -> Tensor:
     """Run a network on a batch: (B, 3, H, W) in 0..1 to (B, 3, s*H, s*W) float32, clipped to 0..1.
 
@@ -88,19 +94,26 @@ def run(
     """
     if k is not None and not isinstance(net, MGANet):
         raise ArgumentError(f"got k={k!r} for {type(net).__name__}; only an MGANet takes k: see mga_wrap.accelerate")
-    options = {} if k is None else {"k": check_k(k)}
+    options: dict[str, object] = {} if k is None else {"k": check_k(k)}
+    if max_loss is not None and isinstance(net, MGANet):
+        options["max_loss"] = max_loss
     with _ready(net, lr, dtype) as (quiet, ready):
         sr = quiet(ready, **options)
-    return _checked(net, lr, sr, scale=scale)
+    return checked(net, lr, sr, scale=scale)
 
 
 def run_traced(
-    net: MGANet, lr: Tensor, *, k: Amount | None = None, dtype: DType | None = None
+    net: MGANet,
+    lr: Tensor,
+    *,
+    k: Amount | None = None,
+    max_loss: float | None = None,
+    dtype: DType | None = None,
 ) -> tuple[Tensor, MGATrace]:
     """Like `run`, with everything that `MGANet.trace` shows."""
     with _ready(net, lr, dtype) as (quiet, ready):
-        trace = quiet.trace(ready, k=k)
-    return _checked(net, lr, trace.sr), trace
+        trace = quiet.trace(ready, k=k, max_loss=max_loss)
+    return checked(net, lr, trace.sr), trace
 
 
 @contextmanager
@@ -141,7 +154,7 @@ def _ready(net: Net, lr: Tensor, dtype: DType | None) -> Iterator[tuple[Net, Ten
 _EXPECTED_NETWORK = "expected a network from (B, 3, H, W) to (B, 3, s*H, s*W), and memory enough for it"
 
 
-def _checked(net: nn.Module, lr: Tensor, sr: object, *, scale: int | None = None) -> Tensor:
+def checked(net: nn.Module, lr: Tensor, sr: object, *, scale: int | None = None) -> Tensor:
     """The network's answer, checked and clipped."""
     name = type(net).__name__
     if not isinstance(sr, Tensor):

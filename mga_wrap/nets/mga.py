@@ -185,13 +185,13 @@ class MGANet(HubMixin, nn.Module):
         Raises:
             ArgumentError: lr is not (B, 3, H, W), k is none of the above, or "auto" for a network that was not fitted.
         """
-        k = self._check(lr, k)
+        k = self.check(lr, k)
         coarse, *crossing = self.base(lr)
         return self._refined(lr, coarse, crossing, k, max_loss)[0]
 
     def trace(self, lr: Tensor, *, k: Amount | None = None, max_loss: float | None = None) -> MGATrace:
         """Like `forward`, with everything in between; the score is always predicted."""
-        k = self._check(lr, k)
+        k = self.check(lr, k)
         coarse, *crossing = self.base(lr)
         feature = crossing[0].clone() if k == "dense" else crossing[0]  # a tail may write into its input
         sr, score, index = self._refined(lr, coarse, crossing, k, max_loss)
@@ -211,16 +211,20 @@ class MGANet(HubMixin, nn.Module):
             index = self.every_patch(feature)
             return self.refine_patches(coarse, crossing, index), None, index
         predicted = self.mask(feature, lr, coarse, p=self.p)
-        score = _score_of(predicted)
+        score = score_of(predicted)
         if k == "auto":
-            k = self._enough(predicted, self.max_loss if max_loss is None else check_max_loss(max_loss))
+            k = self.enough(predicted, self.max_loss if max_loss is None else check_max_loss(max_loss))
         if k == 0:
             return coarse, score, None
         index = neediest(score, k)
         return self.refine_patches(coarse, crossing, index), score, index
 
-    def _enough(self, predicted: Tensor, max_loss: float) -> int | float:
+    def enough(self, predicted: Tensor, max_loss: float) -> int | float:
         """What "auto" means here: of one image a number of patches, else a share.
+
+        Args:
+            predicted: (B, 2, gh, gw), what the score's predictor returns.
+            max_loss: dB below the original.
 
         Raises:
             ArgumentError: the network was not fitted.
@@ -253,7 +257,7 @@ class MGANet(HubMixin, nn.Module):
 
     def score(self, feature: Tensor, lr: Tensor, coarse: Tensor) -> Tensor:
         """The predicted error of each patch: (B, C, H, W), the image and the coarse image -> (B, gh, gw)."""
-        return _score_of(self.mask(feature, lr, coarse, p=self.p))
+        return score_of(self.mask(feature, lr, coarse, p=self.p))
 
     def every_patch(self, feature: Tensor) -> Tensor:
         """(B, gh * gw): all positions, in one order: a window's last bits depend on its neighbours in the batch."""
@@ -369,7 +373,8 @@ class MGANet(HubMixin, nn.Module):
             )
         )
 
-    def _check(self, lr: Tensor, k: Amount | None) -> Amount:
+    def check(self, lr: Tensor, k: Amount | None) -> Amount:
+        """The k that is meant, once lr and k are seen to be what `forward` takes; says once if nothing is fitted."""
         channels = self.geometry.channels
         if lr.ndim != 4 or 0 in lr.shape or lr.shape[1] != channels:
             raise ArgumentError(f"got lr of shape {tuple(lr.shape)}; expected a non-empty (B, {channels}, H, W)")
@@ -401,7 +406,7 @@ def neediest(score: Tensor, k: Amount) -> Tensor:
     return flat.topk(patch_count(k, flat.shape[1]), dim=1, sorted=False).indices
 
 
-def _score_of(predicted: Tensor) -> Tensor:
+def score_of(predicted: Tensor) -> Tensor:
     """(B, gh, gw), which a `MaskPredictor` returns, or the first of a `ScorePredictor`'s two."""
     return predicted[:, 0] if predicted.ndim == 4 else predicted
 

@@ -1,0 +1,250 @@
+"""A network in another engine: each of its parts a graph of its own, so that k stays free and sizes cost little."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mga_wrap.config import Amount, check_max_loss
+from mga_wrap.engines.copying import copy_windows, paste_patches, windows_at
+from mga_wrap.engines.sessions import ENGINES_IN_BFLOAT16, Session, check_installed, open_session, to_onnx
+from mga_wrap.engines.stored import digest_of, forget, stored
+from mga_wrap.errors import ArgumentError, EngineError, one_line
+from mga_wrap.nets.chunks import PIXELS
+from mga_wrap.nets.mga import MGANet, neediest, score_of
+from mga_wrap.nets.patches import grid_size
+
+TRACED = (64, 96)
+"""(height, width) by which a graph for every size is traced."""
+SIZES_CHECKED = 2
+"""A graph for every size is held against the network at the first sizes that it runs; one for a size always."""
+TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 5e-2}
+"""Mean difference of what a graph computes over the mean of what the network computes; a wrong one is far off."""
+FEW = 5
+"""A chunk of windows that is not full is run in pieces of a fifth."""
+
+
+class Result(NamedTuple):
+    """One image enlarged."""
+
+    sr: Tensor
+    """(1, 3, s*H, s*W)."""
+    index: Tensor | None
+    """(1, k): the refined patches; None if there are none, or the whole map was refined at once."""
+
+
+class _Graph(nn.Module):
+    """One part of a network, as it is written."""
+
+    def __init__(self, part: nn.Module, run: Callable[..., object]) -> None:
+        super().__init__()
+        self.part, self.run = part, run
+
+    def forward(self, *inputs: Tensor) -> object:
+        return self.run(*inputs)
+
+
+class EngineNet:
+    """A network that runs in another engine, on the CPU; called by one thread at a time, others wait.
+
+    Args:
+        net: in eval mode, float32, on the CPU; accelerated or not.
+        engine: one of `mga_wrap.engines.sessions.ENGINES`.
+        dtype: of the arithmetic: torch.float32, or torch.bfloat16 where the engine has it.
+        threads: of the engine.
+
+    Raises:
+        ArgumentError: the engine is not installed, or computes in no such dtype.
+    """
+
+    def __init__(self, net: nn.Module, *, engine: str, dtype: torch.dtype, threads: int) -> None:
+        check_installed(engine)
+        if dtype != torch.float32 and not (dtype == torch.bfloat16 and engine in ENGINES_IN_BFLOAT16):
+            raise ArgumentError(
+                f"got dtype={str(dtype).removeprefix('torch.')!r} for engine {engine!r}; expected float32"
+                + (" or bfloat16" if engine in ENGINES_IN_BFLOAT16 else "")
+            )
+        weights = next((x for x in net.parameters() if x.is_floating_point()), None)
+        if weights is not None and (weights.dtype != torch.float32 or weights.device.type != "cpu"):
+            raise ArgumentError(
+                f"got a network of {str(weights.dtype).removeprefix('torch.')} on {weights.device.type}; engine "
+                f"{engine!r} takes one of float32 on the CPU: net.float().cpu()"
+            )
+        self.net, self.engine, self.dtype, self.threads = net, engine, dtype, threads
+        self._digest = digest_of(net)
+        self._sessions: dict[tuple[object, ...], Session] = {}
+        self._graphs: dict[tuple[object, ...], bytes] = {}
+        self._fixed: set[str] = set()
+        self._checked: dict[str, set[tuple[tuple[int, ...], ...]]] = {}
+        self._lock = threading.Lock()
+
+    @torch.inference_mode()
+    def __call__(self, lr: Tensor, *, k: Amount | None = None, max_loss: float | None = None) -> Tensor:
+        """Enlarge (B, 3, H, W), float32; arguments and errors as `MGANet.forward`, and
+
+        Raises:
+            EngineError: the network cannot be run in this engine.
+        """
+        return torch.cat([self.enlarge(one[None], k=k, max_loss=max_loss).sr for one in lr])
+
+    @torch.inference_mode()
+    def enlarge(self, lr: Tensor, *, k: Amount | None = None, max_loss: float | None = None) -> Result:
+        """One image, and what was refined of it; arguments and errors as `__call__`."""
+        net = self.net
+        with self._lock:
+            if not isinstance(net, MGANet):
+                return Result(self._whole("plain", net, lr), None)
+            k = net.check(lr, k)
+            if k == 0:
+                return Result(self._whole("coarse", lambda x: net.base(x)[0], lr), None)
+            if k == "dense":
+                return Result(self._whole("dense", lambda x: net.refine(*net.base(x)[1:], dense=True), lr), None)
+            return self._refined(net, lr, k, max_loss)
+
+    def _whole(self, kind: str, run: Callable[[Tensor], Tensor], lr: Tensor) -> Tensor:
+        (sr,) = self._run(kind, run, [lr.contiguous()])
+        return torch.from_numpy(np.array(sr))
+
+    def _refined(self, net: MGANet, lr: Tensor, k: Amount, max_loss: float | None) -> Result:
+        gathered = [number for number, one in enumerate(net.geometry.crossing) if not one.for_score]
+
+        def base(x: Tensor) -> tuple[Tensor, ...]:
+            coarse, *crossing = net.base(x)
+            predicted = net.mask(crossing[0], x, coarse, p=net.p)
+            return (coarse, predicted, crossing[0][:, :1], *(crossing[number] for number in gathered))
+
+        coarse, predicted, feature, *maps = self._run("base", base, [lr.contiguous()])
+        size = (feature.shape[-2], feature.shape[-1])
+        score = torch.from_numpy(np.array(predicted))
+        index = self._chosen(net, score, size, k, max_loss)
+        canvas = np.array(coarse)  # a copy: the engine owns what it returned
+        if index is None:
+            return Result(torch.from_numpy(canvas), None)
+        self._refine(net, canvas[0], [np.array(x) if x.ndim != 4 else x for x in maps], index[0].tolist(), size)
+        return Result(torch.from_numpy(canvas), index)
+
+    def _chosen(
+        self, net: MGANet, predicted: Tensor, size: tuple[int, int], k: Amount, max_loss: float | None
+    ) -> Tensor | None:
+        """(1, k), as `MGANet.forward` chooses them."""
+        if k == "all":
+            gh, gw = grid_size(*size, net.p)
+            return torch.arange(gh * gw)[None]
+        if k == "auto":
+            k = net.enough(predicted, net.max_loss if max_loss is None else check_max_loss(max_loss))
+        return None if k == 0 else neediest(score_of(predicted), k)
+
+    def _refine(
+        self, net: MGANet, canvas: np.ndarray, maps: list[np.ndarray], index: list[int], size: tuple[int, int]
+    ) -> None:
+        """Refine the patches and paste them into the coarse image (3, s*H, s*W)."""
+        geometry = net.geometry
+        crossing = [one for one in geometry.crossing if not one.for_score]
+        places = [windows_at(index, size=size, p=net.p, halo=one.halo, border=geometry.border) for one in crossing]
+        home = windows_at(index, size=size, p=net.p, halo=geometry.trim, border=geometry.border)
+        most = max(1, PIXELS // (places[0][0][4] * places[0][0][5]))
+        at = 0
+        while at < len(index):
+            left = len(index) - at
+            count = most if left > most - max(1, most // FEW) else max(1, most // FEW)
+            inputs = []
+            for x, one, there in zip(maps, crossing, places, strict=True):
+                if not one.is_map:
+                    inputs.append(np.repeat(x, count, axis=0) if one.layout == "image" else x)
+                    continue
+                tall, wide = one.ratio * there[0][4], one.ratio * there[0][5]
+                into = np.zeros((count, x.shape[1], tall, wide), np.float32)
+                copy_windows(x[0], there[at : at + count], ratio=one.ratio, border=geometry.border, into=into)
+                inputs.append(into)
+            (refined,) = self._run("refine", net.refine, [torch.from_numpy(x) for x in inputs], batched=True)
+            paste_patches(canvas, refined, home[at : at + count], p=net.p, zoom=geometry.zoom)
+            at += count
+
+    # ------------------------------------------------------------------------------------------------------- sessions
+    def _run(
+        self, kind: str, run: Callable[..., object], inputs: Sequence[Tensor], *, batched: bool = False
+    ) -> Sequence[np.ndarray]:
+        """What a part makes of its inputs, in this engine."""
+        shapes = tuple(tuple(x.shape) for x in inputs)
+        key = (kind, shapes)
+        arrays = [x.numpy() for x in inputs]
+        if key not in self._sessions:
+            self._sessions[key] = self._opened(kind, run, inputs, shapes, batched=batched)
+        return self._sessions[key](arrays)
+
+    def _opened(
+        self,
+        kind: str,
+        run: Callable[..., object],
+        inputs: Sequence[Tensor],
+        shapes: tuple[tuple[int, ...], ...],
+        *,
+        batched: bool,
+    ) -> Session:
+        """A session for these shapes, its first results held against the network's.
+
+        Raises:
+            EngineError: neither a graph for every size nor one for this size computes what the network does.
+        """
+        attempts = [] if kind in self._fixed else [True]
+        failure = ""
+        for free in [*attempts, False]:
+            name = f"{kind}-{'free' if free else shapes}"
+            key = f"{self._digest}-{name}".replace(" ", "")
+            try:
+                onnx = self._graphs.setdefault(
+                    (kind, free, None if free else shapes),
+                    stored(key, lambda free=free: self._written(run, inputs, free=free, batched=batched)),  # type: ignore[misc]
+                )
+                session = open_session(self.engine, onnx, shapes=shapes, threads=self.threads, dtype=self.dtype)
+                done = self._checked.setdefault(name, set())
+                if len(done) < SIZES_CHECKED or not free:
+                    self._check(run, inputs, session([x.numpy() for x in inputs]))
+                    done.add(shapes)
+            except Exception as error:  # of the exporter, of an engine: each has its own kinds
+                failure = one_line(error)
+                self._graphs.pop((kind, free, None if free else shapes), None)
+                forget(key)
+                continue
+            if not free:
+                self._fixed.add(kind)
+            return session
+        raise EngineError(
+            f"{type(self.net).__name__} cannot run in {self.engine}: its {kind} part, {failure}; use engine='torch'"
+        )
+
+    def _written(
+        self, run: Callable[..., object], inputs: Sequence[Tensor], *, free: bool, batched: bool
+    ) -> bytes:
+        """The graph of a part: of its windows for any number of them, of an image for any size."""
+        part = _Graph(self.net, run)
+        if not free:
+            return to_onnx(part, inputs)
+        if batched:
+            maps = [f"x{number}" for number, x in enumerate(inputs) if x.shape[0] == inputs[0].shape[0]]
+            return to_onnx(part, inputs, dynamic={name: {0: "n"} for name in maps})
+        (lr,) = inputs
+        small = lr[..., : TRACED[0], : TRACED[1]]
+        return to_onnx(part, [small], dynamic={"x0": {2: "height", 3: "width"}})
+
+    def _check(self, run: Callable[..., object], inputs: Sequence[Tensor], found: Sequence[np.ndarray]) -> None:
+        """Hold what a graph computes against what the network does.
+
+        Raises:
+            EngineError: it is something else.
+        """
+        expected = run(*(x.clone() for x in inputs))
+        wanted: Sequence[Tensor] = expected if isinstance(expected, tuple | list) else [expected]  # type: ignore[list-item]
+        if len(wanted) != len(found):
+            raise EngineError(f"it returns {len(found)} tensors, not {len(wanted)}")
+        for own, other in zip(wanted, found, strict=True):
+            if tuple(other.shape) != tuple(own.shape):
+                raise EngineError(f"it returns {tuple(other.shape)}, not {tuple(own.shape)}")
+            difference = (torch.from_numpy(np.asarray(other)) - own).abs().mean() / own.abs().mean().clamp(min=1e-9)
+            if not float(difference) < TOLERANCE[self.dtype]:
+                raise EngineError(f"what it computes differs by {float(difference):.1%}")

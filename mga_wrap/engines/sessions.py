@@ -1,0 +1,133 @@
+"""Graphs in onnxruntime and OpenVINO: what is installed, a module as ONNX, and what runs it."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mga_wrap.errors import ArgumentError, nearest
+
+ENGINES = ("onnxruntime", "openvino")
+ENGINES_IN_BFLOAT16 = ("openvino",)
+"""Those that compute in bfloat16 on a CPU."""
+FAST = 'pip install "mga-wrap[fast]"'
+Session = Callable[[Sequence[np.ndarray]], Sequence[np.ndarray]]
+"""Inputs in their order to outputs in theirs; the outputs may be overwritten by the next call."""
+_OPSET = 17
+
+
+def installed_engines() -> tuple[str, ...]:
+    """Those of `ENGINES` that can be imported, and whose graphs can be written."""
+    found = tuple(name for name in ENGINES if importlib.util.find_spec(name))
+    return found if importlib.util.find_spec("onnx") else ()
+
+
+def check_installed(engine: str) -> None:
+    """See that an engine can be used.
+
+    Raises:
+        ArgumentError: there is none of that name, or it is not installed.
+    """
+    if engine not in ENGINES:
+        raise ArgumentError(f"got engine={nearest(engine, ('auto', 'torch', *ENGINES))}")
+    for package in (engine, "onnx"):
+        if importlib.util.find_spec(package) is None:
+            command = FAST if engine == "openvino" else "pip install onnx onnxruntime"
+            raise ArgumentError(f"engine {engine!r} needs {package}, which is not installed: {command}")
+
+
+def to_onnx(
+    module: nn.Module,
+    inputs: Sequence[Tensor],
+    *,
+    dynamic: Mapping[str, Mapping[int, str]] | None = None,
+) -> bytes:
+    """A module as ONNX; its inputs are called x0, x1, ...
+
+    Args:
+        module: in eval mode.
+        inputs: by whose shapes it is traced.
+        dynamic: axes that may be of any length, by the input's name; the others hold for these shapes.
+    """
+    buffer: Any = io.BytesIO()  # which the exporter takes, though its types do not say so
+    names = [f"x{number}" for number in range(len(inputs))]
+    with warnings.catch_warnings(), torch.inference_mode(False), torch.no_grad():
+        warnings.simplefilter("ignore")  # torch's older exporter needs no package but onnx, and says that it is old
+        given = tuple(x.clone() for x in inputs)  # out of inference mode, which the exporter does not take
+        torch.onnx.export(
+            module, given, buffer, dynamo=False, opset_version=_OPSET, input_names=names, dynamic_axes=dynamic
+        )
+    return buffer.getvalue()
+
+
+def open_session(
+    engine: str, onnx: bytes, *, shapes: Sequence[tuple[int, ...]], threads: int, dtype: torch.dtype
+) -> Session:
+    """Load a graph into an engine, for inputs of these shapes.
+
+    Args:
+        engine: one of `ENGINES`.
+        onnx: what `to_onnx` returned.
+        shapes: of its inputs, in their order.
+        threads: how many the engine may use.
+        dtype: of the arithmetic; onnxruntime has float32 only on the CPU. Inputs and outputs are float32.
+    """
+    return (_onnxruntime if engine == "onnxruntime" else _openvino)(onnx, list(shapes), threads, dtype)
+
+
+def _onnxruntime(onnx: bytes, shapes: list[tuple[int, ...]], threads: int, dtype: torch.dtype) -> Session:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.force_spinning_stop", "1")  # or its threads slow whoever comes next
+    session = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
+    names = [one.name for one in session.get_inputs()]
+
+    def run(arrays: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
+        found: Sequence[np.ndarray] = session.run(None, _named(names, arrays))
+        return found
+
+    return run
+
+
+def _openvino(onnx: bytes, shapes: list[tuple[int, ...]], threads: int, dtype: torch.dtype) -> Session:
+    import openvino
+
+    core = openvino.Core()
+    model = core.read_model(onnx)
+    names = [one.get_any_name() for one in model.inputs]
+    if any(one.partial_shape.is_dynamic for one in model.inputs):  # fixed shapes run up to twice as fast
+        model.reshape({name: list(shapes[int(name[1:])]) for name in names})
+    compiled = core.compile_model(
+        model,
+        "CPU",
+        {
+            "INFERENCE_NUM_THREADS": threads,
+            "NUM_STREAMS": 1,
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": "bf16" if dtype == torch.bfloat16 else "f32",  # by default it picks bf16 itself
+        },
+    )
+    request = compiled.create_infer_request()
+    outputs = compiled.outputs
+
+    def run(arrays: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
+        found = request.infer(_named(names, arrays), share_inputs=True, share_outputs=True)
+        return [found[one] for one in outputs]
+
+    return run
+
+
+def _named(names: Sequence[str], arrays: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+    """A graph leaves inputs out that it does not need."""
+    return {name: arrays[int(name[1:])] for name in names}

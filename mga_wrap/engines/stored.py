@@ -1,0 +1,59 @@
+"""Graphs in the user's cache folder, so that a network is written as ONNX once."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from mga_wrap.files import whole_file
+from mga_wrap.nets.mga import MGANet
+from mga_wrap.version import __version__
+
+VARIABLE = "MGA_WRAP_CACHE"
+
+
+def cache_folder() -> Path:
+    """Where this package keeps what it can make again: $MGA_WRAP_CACHE, else a folder in the user's cache."""
+    if own := os.environ.get(VARIABLE):
+        return Path(own)
+    system = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
+    return Path(system or Path.home() / ".cache") / "mga_wrap"
+
+
+def stored(key: str, make: Callable[[], bytes]) -> bytes:
+    """What is kept under a key, else what `make` returns, kept from now on.
+
+    A folder that cannot be read or written is gone without, and two processes may fill one: files are whole or not
+    there. Who reads a graph holds what it computes against the network, so an old or broken one does no harm.
+    """
+    path = cache_folder() / f"{key}.onnx"
+    with suppress(OSError):
+        return path.read_bytes()
+    made = make()
+    with suppress(OSError), whole_file(path) as part:
+        part.write_bytes(made)
+    return made
+
+
+def forget(key: str) -> None:
+    """Keep nothing under a key any more."""
+    with suppress(OSError):
+        (cache_folder() / f"{key}.onnx").unlink(missing_ok=True)
+
+
+def digest_of(net: nn.Module) -> str:
+    """Tells a network from any other: its layers, every value of its weights, its cut, the versions."""
+    digest = hashlib.sha256(f"{__version__} {torch.__version__} {type(net).__module__} {net!r}".encode())
+    if isinstance(net, MGANet):
+        digest.update(repr((net.config.as_json(), net.geometry)).encode())
+    for name, value in sorted(net.state_dict().items()):
+        if isinstance(value, Tensor):
+            digest.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
+            digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

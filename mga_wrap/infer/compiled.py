@@ -1,0 +1,319 @@
+"""`compile`: a network in the engine that is fastest on this machine, and what is remembered of the choice."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from mga_wrap.config import Amount
+from mga_wrap.engines.parts import EngineNet, Result
+from mga_wrap.engines.sessions import ENGINES, ENGINES_IN_BFLOAT16, check_installed, installed_engines
+from mga_wrap.engines.stored import cache_folder, digest_of
+from mga_wrap.errors import ArgumentError, MGAError, one_line
+from mga_wrap.files import whole_file
+from mga_wrap.infer.engine import DType, check_dtype, checked, own_dtype, run, run_traced
+from mga_wrap.infer.eval_mode import in_eval_mode
+from mga_wrap.infer.networks import device_of
+from mga_wrap.nets.mga import MGANet
+from mga_wrap.origin import unwrapped
+
+Engine = Literal["auto", "torch", "openvino", "onnxruntime"]
+AGREES = 1e-4
+"""What a float32 image may differ by from torch's, values in 0..1."""
+AGREES_DB = 50.0
+"""PSNR of a bfloat16 image to torch's in float32, dB."""
+TIED = 0.05
+"""A patch chosen instead of another has a score within this share of all scores' range of it."""
+TRIED = (360, 640)
+"""(height, width) of the part of an image that engines are tried on, at most."""
+RUNS = 2
+"""Timed runs of each, the shorter of which counts."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """An engine and the dtype that it computes in."""
+
+    engine: str
+    dtype: DType | None
+    """None: that of the weights."""
+
+    def __str__(self) -> str:
+        return f"{self.engine} {self.dtype or 'as the weights'}"
+
+
+class Runner:
+    """A network in an engine: `runner(lr, k=...)`; made by `mga_wrap.compile`.
+
+    Attributes:
+        net: the network, as it was given.
+        engine: as it was asked for.
+        threads: of the engines beside torch; None: as many as torch has at each call.
+    """
+
+    def __init__(self, net: nn.Module, *, engine: Engine, dtype: DType | None, threads: int | None) -> None:
+        self.net, self.engine, self.dtype, self.threads = net, engine, dtype, threads
+        self._nets: dict[tuple[str, DType | None, int], EngineNet] = {}
+        self._chosen: dict[str, Choice] = {}
+        self._digest: str | None = None
+
+    def __call__(self, lr: Tensor, *, k: Amount | None = None, max_loss: float | None = None) -> Tensor:
+        """Enlarge a batch.
+
+        Args:
+            lr: (B, 3, H, W), values in 0..1.
+            k: how much to refine, see `MGANet.forward`; only for an `MGANet`.
+            max_loss: for k="auto", in dB.
+
+        Returns:
+            (B, 3, s*H, s*W), float32, clipped to 0..1.
+
+        Raises:
+            ArgumentError: lr or k are not what the network takes.
+            EngineError: the network cannot run in the engine that was asked for.
+        """
+        if k is not None and not isinstance(self.net, MGANet):
+            raise ArgumentError(
+                f"got k={k!r} for {type(self.net).__name__}; only an MGANet takes k: see mga_wrap.accelerate"
+            )
+        choice = self.choice_for(lr, k=k, max_loss=max_loss)
+        with _threads(self.threads):
+            return self._run(choice, lr, k=k, max_loss=max_loss)
+
+    def choice_for(self, lr: Tensor, *, k: Amount | None = None, max_loss: float | None = None) -> Choice:
+        """What runs an image of this size; with engine "auto" what is remembered, or else found now."""
+        if self.engine != "auto":
+            return Choice(self.engine, self.dtype)
+        if _device(self.net).type != "cpu" or own_dtype(self.net) != torch.float32:
+            return Choice("torch", self.dtype)
+        key = self._key(lr, k)
+        if key not in self._chosen:
+            found = _recalled(key)
+            if found is None:
+                with _threads(self.threads):
+                    found, seconds = self._find(lr, k=k, max_loss=max_loss)
+                _keep(key, found, seconds)
+            self._chosen[key] = found
+        return self._chosen[key]
+
+    def _run(self, choice: Choice, lr: Tensor, *, k: Amount | None, max_loss: float | None) -> Tensor:
+        if choice.engine == "torch":
+            return run(self.net, lr, k=k, max_loss=max_loss, dtype=choice.dtype)
+        sr = self._in_engine(choice)(lr.float().cpu(), k=k, max_loss=max_loss)
+        return checked(self.net, lr, sr)
+
+    def _in_engine(self, choice: Choice) -> EngineNet:
+        threads = self.threads or torch.get_num_threads()
+        key = (choice.engine, choice.dtype, threads)
+        if key not in self._nets:
+            dtype = getattr(torch, choice.dtype or "float32")
+            net = in_eval_mode(self.net)
+            self._nets[key] = EngineNet(net, engine=choice.engine, dtype=dtype, threads=threads)
+        return self._nets[key]
+
+    # ------------------------------------------------------------------------------------------------------ the choice
+    def _key(self, lr: Tensor, k: Amount | None) -> str:
+        """Network, machine, versions, size to a factor of two, and which parts run."""
+        if self._digest is None:
+            self._digest = digest_of(self.net)
+        k = self.net.k if k is None and isinstance(self.net, MGANet) else k
+        which = k if k in (None, 0, "dense") and not isinstance(k, bool) else "refined"
+        size = (lr.shape[-2] * lr.shape[-1]).bit_length()
+        threads = self.threads or torch.get_num_threads()
+        said = (self._digest, machine(), versions(), size, str(which), threads, self.dtype)
+        return hashlib.sha256(repr(said).encode()).hexdigest()
+
+    def _candidates(self) -> list[Choice]:
+        dtypes: list[DType | None] = ["float32", "bfloat16"] if self.dtype is None else [self.dtype]
+        found = [Choice("torch", None if dtype == "float32" else dtype) for dtype in dtypes]
+        for engine in installed_engines():
+            found += [Choice(engine, d) for d in dtypes if d == "float32" or engine in ENGINES_IN_BFLOAT16]
+        return found
+
+    def _find(self, lr: Tensor, *, k: Amount | None, max_loss: float | None) -> tuple[Choice, dict[str, float]]:
+        """Run each candidate on the image, and take the fastest of those that agree with torch in float32."""
+        lr = lr[:1, :, : TRIED[0], : TRIED[1]]
+        agrees = self._judge(lr, k=k, max_loss=max_loss)
+        seconds: dict[str, float] = {}
+        best: tuple[float, Choice] = float("inf"), Choice("torch", self.dtype)
+        for choice in self._candidates():
+            try:
+                if not agrees(self._result(choice, lr, k=k, max_loss=max_loss), choice):
+                    continue
+                took = min(self._timed(choice, lr, k=k, max_loss=max_loss) for _ in range(RUNS))
+            except MGAError:  # an engine that cannot run it is no candidate; torch's own errors came before
+                continue
+            seconds[str(choice)] = took
+            best = min(best, (took, choice), key=lambda pair: pair[0])
+        self._nets = {key: net for key, net in self._nets.items() if key[:2] == (best[1].engine, best[1].dtype)}
+        return best[1], seconds
+
+    def _timed(self, choice: Choice, lr: Tensor, *, k: Amount | None, max_loss: float | None) -> float:
+        start = time.perf_counter()
+        self._run(choice, lr, k=k, max_loss=max_loss)
+        return time.perf_counter() - start
+
+    def _result(self, choice: Choice, lr: Tensor, *, k: Amount | None, max_loss: float | None) -> Result:
+        if choice.engine != "torch":
+            return self._in_engine(choice).enlarge(lr.float(), k=k, max_loss=max_loss)
+        if not isinstance(self.net, MGANet):
+            return Result(run(self.net, lr, dtype=choice.dtype), None)
+        sr, trace = run_traced(self.net, lr, k=k, max_loss=max_loss, dtype=choice.dtype)
+        return Result(sr, trace.index)
+
+    def _judge(
+        self, lr: Tensor, *, k: Amount | None, max_loss: float | None
+    ) -> Callable[[Result, Choice], bool]:
+        """Whether a result is what torch makes in float32, where the same patches are refined.
+
+        Which these are may differ by patches of nearly the same score.
+        """
+        if not isinstance(self.net, MGANet):
+            plain = run(self.net, lr)
+            return lambda result, choice: _alike(result.sr, plain, choice)
+        net = in_eval_mode(self.net)
+        sr, trace = run_traced(net, lr, k=k, max_loss=max_loss)
+        with torch.inference_mode():
+            coarse, *crossing = net.base(lr.float())
+        score = trace.score.flatten()
+
+        def agrees(result: Result, choice: Choice) -> bool:
+            expected = sr
+            if result.index is not None and trace.index is not None:
+                lowest = score[trace.index.flatten()].min() - TIED * (score.max() - score.min())
+                if bool((score[result.index.flatten()] < lowest).any()):
+                    return False
+                with torch.inference_mode():
+                    expected = net.refine_patches(coarse, crossing, result.index).clamp(0, 1)
+            return _alike(result.sr, expected, choice)
+
+        return agrees
+
+
+def compile_network(
+    net: nn.Module, *, engine: Engine = "auto", dtype: DType | None = None, threads: int | None = None
+) -> Runner:
+    """Make a network run in the engine that is fastest on this machine; `mga_wrap.compile`.
+
+    OpenVINO and onnxruntime run its parts as graphs of their own: Base-Net with score, and Refine-Net for a fixed
+    number of windows. So k stays free at each call. A graph is written once and kept in the user's cache folder
+    (``MGA_WRAP_CACHE``); what it computes is held against the network at the first sizes.
+
+    Args:
+        net: accelerated or not, (B, 3, H, W) -> (B, 3, s*H, s*W); not changed.
+        engine: "torch", "openvino", "onnxruntime"; "auto" tries those that are installed on the first image of each
+            size class, takes the fastest whose image agrees with torch's (float32 to 1e-4, bfloat16 above 50 dB),
+            and remembers it for this network and machine. On a GPU that is torch.
+        dtype: of the arithmetic; None: float32, with "auto" the faster of float32 and bfloat16.
+        threads: None: torch's number.
+
+    Returns:
+        `runner(lr, k=..., max_loss=...)`, float32 in 0..1.
+
+    Raises:
+        ArgumentError: no such engine or dtype, or one that is not installed; net is no network.
+
+    Example:
+        ```pycon
+        >>> import torch, mga_wrap as mga
+        >>> runner = mga.compile(mga.from_pretrained("fsrcnn-m-x2"), engine="torch")
+        >>> runner(torch.rand(1, 3, 24, 32), k=0.2).shape
+        torch.Size([1, 3, 48, 64])
+
+        ```
+    """
+    net = unwrapped(net)
+    if not isinstance(net, nn.Module):
+        raise ArgumentError(f"got {type(net).__name__}; expected a network, an nn.Module")
+    if engine not in ("auto", "torch"):
+        check_installed(engine)
+    if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
+        raise ArgumentError(f"got threads={threads!r}; expected a number of 1 or more, or None")
+    runner = Runner(net, engine=engine, dtype=check_dtype(dtype), threads=threads)
+    if engine not in ("auto", "torch"):
+        runner._in_engine(Choice(engine, runner.dtype))  # so that what it cannot take is told at once
+    return runner
+
+
+def _alike(sr: Tensor, expected: Tensor, choice: Choice) -> bool:
+    difference = sr.float().clamp(0, 1) - expected.float()
+    if choice.dtype in (None, "float32"):
+        return bool(difference.abs().max() <= AGREES)
+    return bool(difference.square().mean() <= 10 ** (-AGREES_DB / 10))
+
+
+def _device(net: nn.Module) -> torch.device:
+    return device_of(net) or torch.device("cpu")
+
+
+@contextmanager
+def _threads(threads: int | None) -> Iterator[None]:
+    before = torch.get_num_threads()
+    try:
+        if threads is not None:
+            torch.set_num_threads(threads)
+        yield
+    finally:
+        if threads is not None:
+            torch.set_num_threads(before)
+
+
+# ---------------------------------------------------------------------------------------------------- what is remembered
+def machine() -> str:
+    """The processor, as far as its name says it."""
+    found = Path("/proc/cpuinfo")
+    with suppress(OSError):
+        for line in found.read_text(encoding="utf-8").splitlines():
+            if line.startswith(("model name", "Hardware")):
+                return f"{line.partition(':')[2].strip()}, {os.cpu_count()}"
+    return f"{platform.processor() or platform.machine()}, {os.cpu_count()}"
+
+
+def versions() -> str:
+    """Of torch and of the engines that are installed."""
+    found = [f"torch {torch.__version__}"]
+    for name in ENGINES:
+        with suppress(metadata.PackageNotFoundError):
+            found.append(f"{name} {metadata.version(name)}")
+    return ", ".join(found)
+
+
+def _memory() -> Path:
+    return cache_folder() / "engines.json"
+
+
+def _recalled(key: str) -> Choice | None:
+    said = _read().get(key)
+    if not isinstance(said, dict) or said.get("engine") not in ("torch", *installed_engines()):
+        return None
+    try:
+        return Choice(said["engine"], check_dtype(said.get("dtype")))
+    except ArgumentError:
+        return None
+
+
+def _read() -> dict[str, object]:
+    try:
+        found = json.loads(_memory().read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):  # none yet, or broken: it is found again
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _keep(key: str, choice: Choice, seconds: dict[str, float]) -> None:
+    """Remember a choice; a folder that cannot be written is gone without."""
+    found = {**_read(), key: {"engine": choice.engine, "dtype": choice.dtype, "seconds": seconds}}
+    with suppress(OSError), whole_file(_memory()) as part:
+        part.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
