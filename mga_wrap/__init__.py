@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         CheckpointError,
         CostWarning,
         CutError,
+        EngineError,
         ImageError,
         MGAError,
         TrainingError,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from mga_wrap.fitting.least_squares import fit_coarse_tail
     from mga_wrap.hub import from_pretrained
     from mga_wrap.infer.api import upscale
+    from mga_wrap.infer.compiled import Runner, compile
     from mga_wrap.memory import keep_freed_memory
     from mga_wrap.names import list_pretrained
     from mga_wrap.nets.mask import MaskPredictor
@@ -49,18 +51,21 @@ __all__ = [
     "CutError",
     "Data",
     "Distilled",
+    "EngineError",
     "FitReport",
     "ImageError",
     "MGAError",
     "MGANet",
     "MGATrainer",
     "MaskPredictor",
+    "Runner",
     "Stage",
     "TrainingError",
     "UnfittedWarning",
     "Validation",
     "__version__",
     "accelerate",
+    "compile",
     "create_backbone",
     "distill",
     "fit",
@@ -90,6 +95,8 @@ _HOME = {
     "from_pretrained": "mga_wrap.hub",
     "list_pretrained": "mga_wrap.names",
     "upscale": "mga_wrap.infer.api",
+    "Runner": "mga_wrap.infer.compiled",
+    "compile": "mga_wrap.infer.compiled",
     "MaskPredictor": "mga_wrap.nets.mask",
     "MGANet": "mga_wrap.nets.mga",
     "Data": "mga_wrap.train.data",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -268,3 +269,24 @@ def parse_k(text: str) -> Amount:
 def _short(value: object) -> str:
     shown = repr(value) if not isinstance(value, int) or abs(value) < 10**30 else "a number of more than 30 digits"
     return shown if len(shown) <= 60 else f"{shown[:40]}... ({len(shown)} characters)"
+
+
+ENGINES = ("onnxruntime", "openvino")
+"""That run a network beside torch."""
+
+
+def check_engine(engine: str) -> str:
+    """See that an engine can be used; "auto" and "torch" always can.
+
+    Raises:
+        ArgumentError: there is none of that name, or it is not installed.
+    """
+    if engine in ("auto", "torch"):
+        return engine
+    if engine not in ENGINES:
+        raise ArgumentError(f"got engine={nearest(engine, ('auto', 'torch', *ENGINES))}")
+    for package in (engine, "onnx"):
+        if importlib.util.find_spec(package) is None:
+            command = 'pip install "mga-wrap[fast]"' if engine == "openvino" else "pip install onnx onnxruntime"
+            raise ArgumentError(f"engine {engine!r} needs {package}, which is not installed: {command}")
+    return engine

@@ -52,7 +52,7 @@ def bench(
         repeats: rounds that count, after one that does not.
         clock: "wall", or "processor" for a machine with other work on it: seconds of this process's own work, which
             are those on the wall for one thread that is not disturbed (CPU with threads=1 only).
-        engines: also run the original in onnxruntime and OpenVINO, where they are installed (CPU only).
+        engines: also run both networks in onnxruntime and OpenVINO, where they are installed (CPU only).
         memory: also measure memory, for which a process is started for each row on the CPU.
         track: hands the rounds on, and may show progress.
 
@@ -85,7 +85,7 @@ def bench(
         lr = image_for(original, size)
         check_pair(net, original, lr)
         best = fastest_format(original, lr, dtype, clock)
-        in_engines, engine_notes = engine_entries(original, lr, best) if engines else ([], [])
+        in_engines, engine_notes = engine_entries(net, original, lr, best, shares) if engines else ([], [])
         entries = [*entries_of(net, original, lr, best, shares), *in_engines]
         timings, products = _timed(entries, repeats=repeats, device=lr.device, clock=clock, track=track)
         highest, memory_notes = memory_of(entries, lr) if memory else ({}, [])

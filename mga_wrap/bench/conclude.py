@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from mga_wrap.bench.entries import Entry
 from mga_wrap.bench.matrix_product import product_macs
-from mga_wrap.bench.result import AS_IT_RUNS, BEST_FORMAT, Bench
+from mga_wrap.bench.result import ACCELERATED, AS_IT_RUNS, BEST_FORMAT, Bench
 from mga_wrap.bench.row import BenchRow
 from mga_wrap.bench.timing import Timing
 
@@ -64,7 +64,9 @@ def conclude(
         )
         for key, entry in entries.items()
     )
-    shares = [(entry.share, timings[key]) for key, entry in entries.items() if entry.share]
+    shares = [
+        (entry.share, timings[key]) for key, entry in entries.items() if entry.share and entry.name == ACCELERATED
+    ]
     before, refining = break_even_parts(shares, best_format)
     return Bench(
         title=title,

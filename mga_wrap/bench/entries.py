@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from mga_wrap.bench.engines import ENGINES_IN_BFLOAT16, export, installed_engines, open_engine
 from mga_wrap.bench.memory import peak_memory
-from mga_wrap.bench.result import AS_IT_RUNS, BEST_FORMAT, COARSE
+from mga_wrap.bench.result import ACCELERATED, AS_IT_RUNS, BEST_FORMAT, COARSE
 from mga_wrap.bench.timing import Call, Clock, time_in_turn
 from mga_wrap.counting import count_macs
+from mga_wrap.engines.parts import EngineNet
+from mga_wrap.engines.sessions import ENGINES_IN_BFLOAT16, installed_engines
 from mga_wrap.errors import MGAError, one_line
 from mga_wrap.infer.engine import DType, Format, format_for, own_dtype
 from mga_wrap.nets.mga import MGANet
@@ -55,7 +56,7 @@ def entries_of(net: MGANet, original: nn.Module, lr: Tensor, best: Format, share
     ]
     for share in shares:
         macs = net.macs(height, width, k=share)["total"]
-        entries.append(_network_entry("accelerated", net, lr, best, macs, share=share))
+        entries.append(_network_entry(ACCELERATED, net, lr, best, macs, share=share))
     return entries
 
 
@@ -87,38 +88,51 @@ def fastest_format(original: nn.Module, lr: Tensor, dtype: DType | None, clock: 
     return min(formats, key=lambda tried: min(timings[str(tried)].rounds))
 
 
-def engine_entries(original: nn.Module, lr: Tensor, best: Format) -> tuple[list[Entry], list[str]]:
-    """The original in other engines, and notes on those that could not run it."""
+def engine_entries(
+    net: MGANet, original: nn.Module, lr: Tensor, best: Format, shares: Sequence[float]
+) -> tuple[list[Entry], list[str]]:
+    """Both networks in other engines, and notes on what could not be run there.
+
+    An engine computes in float32, and in bfloat16 where that is the best format of torch and the engine has it.
+    """
     names = installed_engines()
-    if lr.device.type != "cpu" or not names or own_dtype(original) != torch.float32:
+    if lr.device.type != "cpu" or own_dtype(original) != torch.float32:
         return [], []
-    try:
-        onnx = export(original, lr)
-    except Exception as error:  # whatever the exporter does with a network that it cannot take
-        return [], [f"no other engines: the original cannot be exported to ONNX ({one_line(error)})"]
     wanted = [(name, torch.float32) for name in names]
     if best.dtype == torch.bfloat16:
         wanted += [(name, torch.bfloat16) for name in names if name in ENGINES_IN_BFLOAT16]
     entries, notes = [], []
-    expected, macs = original(lr.clone()), count_macs(original, lr)
+    expected, (height, width) = original(lr.clone()), lr.shape[-2:]
     for name, dtype in wanted:
         run_format = Format(channels_last=False, dtype=dtype)
+
+        def entry(of: nn.Module, label: str, macs: int, share: float | None) -> Entry:
+            call = _engine_call(engines[of], lr, share)  # noqa: B023  # called within the round
+            return Entry(label, run_format, Call(call), macs, lr.device, share)  # noqa: B023
+
         try:
-            call = _checked_engine(name, onnx, lr, expected, dtype)
+            engines = {
+                one: EngineNet(one, engine=name, dtype=dtype, threads=torch.get_num_threads())
+                for one in (original, net)
+            }
+            difference = float((engines[original](lr) - expected).abs().mean() / expected.abs().mean())
+            if not difference < _ENGINE_TOLERANCE[dtype]:
+                raise MGAError(f"its result differs by {difference:.1%}")
+            entries.append(entry(original, name, count_macs(original, lr), None))
+            for share in shares:
+                engines[net](lr, k=share)  # what cannot run is told before it is timed
+                macs = net.macs(height, width, k=share)["total"]
+                entries.append(entry(net, f"{ACCELERATED} in {name}", macs, share))
         except Exception as error:  # an engine's own kinds of error; the others are measured all the same
             notes.append(f"{name}, {run_format}: {one_line(error)}")
-        else:
-            entries.append(Entry(name, run_format, call, macs, lr.device))
     return entries, notes
 
 
-def _checked_engine(name: str, onnx: bytes, lr: Tensor, expected: Tensor, dtype: torch.dtype) -> Call:
-    """What runs the original in another engine, once its result is seen to be the original's."""
-    run, sr = open_engine(name, onnx, lr, threads=torch.get_num_threads(), dtype=dtype)
-    difference = float((sr.float() - expected).abs().mean() / expected.abs().mean())
-    if not difference < _ENGINE_TOLERANCE[dtype]:
-        raise MGAError(f"its result differs by {difference:.1%}")
-    return Call(run)
+def _engine_call(net: EngineNet, lr: Tensor, share: float | None) -> Callable[[], None]:
+    def run() -> None:
+        net(lr, k=share)
+
+    return run
 
 
 def memory_of(entries: Sequence[Entry], lr: Tensor) -> tuple[dict[str, int | None], list[str]]:

@@ -16,6 +16,7 @@ from mga_wrap.cli.options import (
     Data,
     DataScale,
     Device,
+    EngineName,
     Json,
     LowRes,
     Markdown,
@@ -29,6 +30,7 @@ from mga_wrap.cli.options import (
     read_k,
     read_network_args,
 )
+from mga_wrap.config import check_engine
 
 
 @command("eval")
@@ -59,8 +61,10 @@ def evaluate(
         list[Path] | None, typer.Option(help="Also draw PSNR against MACs and seconds: a .png, .svg or .pdf file.")
     ] = None,
     device: Device = "auto",
+    engine: EngineName = "torch",
 ) -> dict[str, Any]:
     """Measure PSNR, SSIM, MACs and seconds: HR is reduced by exact bicubic interpolation and enlarged again."""
+    check_engine(engine)
     check_there(data, lr)
     check_network(model, original, base, weights=weights)
     check_outputs(csv, json, markdown, *(plot or ()))

@@ -62,6 +62,7 @@ PatchSide = Annotated[str | None, typer.Option(help=HELP["p"], show_default=str(
 HaloName = Annotated[str | None, typer.Option(help=HELP["halo"], show_default="2")]
 MaxLoss = Annotated[float | None, typer.Option(help=HELP["max_loss"], show_default="the network's own")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps ...")]
+EngineName = Annotated[str, typer.Option("--engine", help="torch, openvino, onnxruntime; auto: the fastest here.")]
 DTYPE_HELP = "float32, bfloat16 (faster where the processor has it, a little less exact), float16 (GPUs)."
 
 # Of the commands that measure a folder of pictures:

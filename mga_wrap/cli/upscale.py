@@ -12,6 +12,7 @@ from mga_wrap.cli.options import (
     DTYPE_HELP,
     Base,
     Device,
+    EngineName,
     K,
     MaxLoss,
     ModelName,
@@ -24,7 +25,8 @@ from mga_wrap.cli.options import (
     read_k,
     read_network_args,
 )
-from mga_wrap.config import check_max_loss
+from mga_wrap.config import check_engine, check_max_loss
+from mga_wrap.errors import ArgumentError
 
 
 @command("upscale")
@@ -47,10 +49,16 @@ def upscale(
     ] = False,
     device: Device = "auto",
     dtype: Annotated[str | None, typer.Option(help=DTYPE_HELP, show_default="float32")] = None,
+    engine: EngineName = "torch",
 ) -> dict[str, Any]:
     """Enlarge pictures: grey stays grey, transparency stays, 16-bit grey stays 16-bit."""
     check_network(model, original, base, weights=weights)
     amount = read_k(k)
+    check_engine(engine)
+    if mask and engine != "torch":
+        raise ArgumentError(
+            f"got --mask with --engine {engine}; what was predicted is shown by torch alone: leave one out"
+        )
     if max_loss is not None:
         check_max_loss(max_loss)
     check_any_there(inputs)

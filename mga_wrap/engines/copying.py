@@ -42,8 +42,8 @@ def copy_windows(x: np.ndarray, windows: Sequence[Window], *, ratio: int, border
         into: (N, C, r*n, r*n), the first of which are written.
     """
     height, width = x.shape[-2:]
-    for number, (_, _, top, left, tall, wide) in enumerate(windows):
-        top, left, tall, wide = ratio * top, ratio * left, ratio * tall, ratio * wide
+    for number, window in enumerate(windows):
+        top, left, tall, wide = (ratio * length for length in window[2:])
         if top >= 0 and left >= 0 and top + tall <= height and left + wide <= width:
             into[number] = x[:, top : top + tall, left : left + wide]
             continue
@@ -55,9 +55,7 @@ def copy_windows(x: np.ndarray, windows: Sequence[Window], *, ratio: int, border
         into[number] = inside
 
 
-def paste_patches(
-    canvas: np.ndarray, refined: np.ndarray, windows: Sequence[Window], *, p: int, zoom: int
-) -> None:
+def paste_patches(canvas: np.ndarray, refined: np.ndarray, windows: Sequence[Window], *, p: int, zoom: int) -> None:
     """Write the patches in the middle of their windows into an image.
 
     Args:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mga_wrap.config import Amount, check_max_loss
+from mga_wrap.config import Amount, check_engine, check_max_loss
 from mga_wrap.engines.copying import copy_windows, paste_patches, windows_at
-from mga_wrap.engines.sessions import ENGINES_IN_BFLOAT16, Session, check_installed, open_session, to_onnx
+from mga_wrap.engines.sessions import ENGINES_IN_BFLOAT16, Session, open_session, to_onnx
 from mga_wrap.engines.stored import digest_of, forget, stored
 from mga_wrap.errors import ArgumentError, EngineError, one_line
 from mga_wrap.nets.chunks import PIXELS
@@ -29,13 +29,16 @@ FEW = 5
 """A chunk of windows that is not full is run in pieces of a fifth."""
 
 
-class Result(NamedTuple):
+@dataclass(frozen=True)
+class Result:
     """One image enlarged."""
 
     sr: Tensor
     """(1, 3, s*H, s*W)."""
     index: Tensor | None
     """(1, k): the refined patches; None if there are none, or the whole map was refined at once."""
+    share: float = 1.0
+    """Refined patches over all patches, 0 to 1; 1 if the whole map was refined at once."""
 
 
 class _Graph(nn.Module):
@@ -54,7 +57,7 @@ class EngineNet:
 
     Args:
         net: in eval mode, float32, on the CPU; accelerated or not.
-        engine: one of `mga_wrap.engines.sessions.ENGINES`.
+        engine: one of `mga_wrap.config.ENGINES`.
         dtype: of the arithmetic: torch.float32, or torch.bfloat16 where the engine has it.
         threads: of the engine.
 
@@ -63,7 +66,7 @@ class EngineNet:
     """
 
     def __init__(self, net: nn.Module, *, engine: str, dtype: torch.dtype, threads: int) -> None:
-        check_installed(engine)
+        check_engine(engine)
         if dtype != torch.float32 and not (dtype == torch.bfloat16 and engine in ENGINES_IN_BFLOAT16):
             raise ArgumentError(
                 f"got dtype={str(dtype).removeprefix('torch.')!r} for engine {engine!r}; expected float32"
@@ -85,9 +88,10 @@ class EngineNet:
 
     @torch.inference_mode()
     def __call__(self, lr: Tensor, *, k: Amount | None = None, max_loss: float | None = None) -> Tensor:
-        """Enlarge (B, 3, H, W), float32; arguments and errors as `MGANet.forward`, and
+        """Enlarge (B, 3, H, W), float32; arguments as `MGANet.forward`.
 
         Raises:
+            ArgumentError: as there.
             EngineError: the network cannot be run in this engine.
         """
         return torch.cat([self.enlarge(one[None], k=k, max_loss=max_loss).sr for one in lr])
@@ -101,7 +105,7 @@ class EngineNet:
                 return Result(self._whole("plain", net, lr), None)
             k = net.check(lr, k)
             if k == 0:
-                return Result(self._whole("coarse", lambda x: net.base(x)[0], lr), None)
+                return Result(self._whole("coarse", lambda x: net.base(x)[0], lr), None, 0.0)
             if k == "dense":
                 return Result(self._whole("dense", lambda x: net.refine(*net.base(x)[1:], dense=True), lr), None)
             return self._refined(net, lr, k, max_loss)
@@ -124,9 +128,10 @@ class EngineNet:
         index = self._chosen(net, score, size, k, max_loss)
         canvas = np.array(coarse)  # a copy: the engine owns what it returned
         if index is None:
-            return Result(torch.from_numpy(canvas), None)
+            return Result(torch.from_numpy(canvas), None, 0.0)
         self._refine(net, canvas[0], [np.array(x) if x.ndim != 4 else x for x in maps], index[0].tolist(), size)
-        return Result(torch.from_numpy(canvas), index)
+        gh, gw = grid_size(*size, net.p)
+        return Result(torch.from_numpy(canvas), index, index.shape[1] / (gh * gw))
 
     def _chosen(
         self, net: MGANet, predicted: Tensor, size: tuple[int, int], k: Amount, max_loss: float | None
@@ -218,9 +223,7 @@ class EngineNet:
             f"{type(self.net).__name__} cannot run in {self.engine}: its {kind} part, {failure}; use engine='torch'"
         )
 
-    def _written(
-        self, run: Callable[..., object], inputs: Sequence[Tensor], *, free: bool, batched: bool
-    ) -> bytes:
+    def _written(self, run: Callable[..., object], inputs: Sequence[Tensor], *, free: bool, batched: bool) -> bytes:
         """The graph of a part: of its windows for any number of them, of an image for any size."""
         part = _Graph(self.net, run)
         if not free:

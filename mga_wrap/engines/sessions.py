@@ -12,12 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mga_wrap.errors import ArgumentError, nearest
+from mga_wrap.config import ENGINES
 
-ENGINES = ("onnxruntime", "openvino")
 ENGINES_IN_BFLOAT16 = ("openvino",)
 """Those that compute in bfloat16 on a CPU."""
-FAST = 'pip install "mga-wrap[fast]"'
 Session = Callable[[Sequence[np.ndarray]], Sequence[np.ndarray]]
 """Inputs in their order to outputs in theirs; the outputs may be overwritten by the next call."""
 _OPSET = 17
@@ -27,20 +25,6 @@ def installed_engines() -> tuple[str, ...]:
     """Those of `ENGINES` that can be imported, and whose graphs can be written."""
     found = tuple(name for name in ENGINES if importlib.util.find_spec(name))
     return found if importlib.util.find_spec("onnx") else ()
-
-
-def check_installed(engine: str) -> None:
-    """See that an engine can be used.
-
-    Raises:
-        ArgumentError: there is none of that name, or it is not installed.
-    """
-    if engine not in ENGINES:
-        raise ArgumentError(f"got engine={nearest(engine, ('auto', 'torch', *ENGINES))}")
-    for package in (engine, "onnx"):
-        if importlib.util.find_spec(package) is None:
-            command = FAST if engine == "openvino" else "pip install onnx onnxruntime"
-            raise ArgumentError(f"engine {engine!r} needs {package}, which is not installed: {command}")
 
 
 def to_onnx(

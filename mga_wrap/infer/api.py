@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from mga_wrap.config import Amount
+from mga_wrap.infer.compiled import Engine, runner_for
 from mga_wrap.infer.engine import DType, run, run_traced
 from mga_wrap.infer.networks import Model, network_for
 from mga_wrap.nets.mga import MGANet, MGATrace
@@ -29,6 +30,7 @@ def upscale(
     k: Amount | None = None,
     device: str | torch.device = "auto",
     dtype: DType | None = None,
+    engine: Engine = "torch",
 ) -> ImageLike:
     """Enlarge an image; it comes back as the kind that was given.
 
@@ -46,6 +48,8 @@ def upscale(
         dtype: of the arithmetic. None is that of the weights. "bfloat16" is about twice as fast where the processor
             has it (AVX512-BF16, AMX, CUDA since Ampere), slower elsewhere, and costs less than 0.02 dB (docs/speed.md);
             "float16" is for GPUs.
+        engine: "torch", "openvino", "onnxruntime", or "auto" for what is fastest here; see `mga_wrap.compile`. What a
+            network was made into is kept for the next call with it.
 
     Returns:
         The image enlarged, in 0..1 or 0..255 (rounded half up): an array or tensor of the same dtype (and device), a
@@ -69,7 +73,9 @@ def upscale(
     net = network_for(model, scale=scale, device=device)
 
     def enlarged(lr: Tensor) -> Tensor:
-        return run(net, lr, k=k, scale=scale, dtype=dtype)
+        if engine == "torch":
+            return run(net, lr, k=k, scale=scale, dtype=dtype)
+        return runner_for(net, engine, dtype)(lr, k=k)
 
     result: Image.Image | np.ndarray | Tensor
     if isinstance(image, Image.Image):
@@ -83,9 +89,27 @@ def upscale(
     return result  # the kind that came in, as each branch says
 
 
-def enlarge(net: nn.Module, picture: Picture, *, k: Amount | None = None, dtype: DType | None = None) -> Picture:
+def enlarge(
+    net: nn.Module,
+    picture: Picture,
+    *,
+    k: Amount | None = None,
+    dtype: DType | None = None,
+    engine: Engine = "torch",
+) -> Picture:
     """Enlarge a picture with a network from `network_for`; grey stays grey, alpha is interpolated bicubically."""
-    return _larger(picture, run(net, batch_from(picture.rgb), k=k, dtype=dtype))
+    lr = batch_from(picture.rgb)
+    if engine != "torch":
+        return _larger(picture, runner_for(net, engine, dtype)(lr, k=k))
+    return _larger(picture, run(net, lr, k=k, dtype=dtype))
+
+
+def enlarge_in(
+    engine: Engine, net: nn.Module, picture: Picture, *, k: Amount | None = None, dtype: DType | None = None
+) -> tuple[Picture, float]:
+    """Like `enlarge`, with the share that was refined."""
+    found = runner_for(net, engine, dtype).enlarge(batch_from(picture.rgb), k=k)
+    return _larger(picture, found.sr), found.share
 
 
 def explain(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -9,7 +10,7 @@ import platform
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Literal
@@ -17,11 +18,11 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from mga_wrap.config import Amount
+from mga_wrap.config import ENGINES, Amount, check_engine
 from mga_wrap.engines.parts import EngineNet, Result
-from mga_wrap.engines.sessions import ENGINES, ENGINES_IN_BFLOAT16, check_installed, installed_engines
+from mga_wrap.engines.sessions import ENGINES_IN_BFLOAT16, installed_engines
 from mga_wrap.engines.stored import cache_folder, digest_of
-from mga_wrap.errors import ArgumentError, MGAError, one_line
+from mga_wrap.errors import ArgumentError, MGAError
 from mga_wrap.files import whole_file
 from mga_wrap.infer.engine import DType, check_dtype, checked, own_dtype, run, run_traced
 from mga_wrap.infer.eval_mode import in_eval_mode
@@ -57,10 +58,13 @@ class Choice:
 class Runner:
     """A network in an engine: `runner(lr, k=...)`; made by `mga_wrap.compile`.
 
+    A network that learns meanwhile is taken over anew at the next call.
+
     Attributes:
         net: the network, as it was given.
         engine: as it was asked for.
-        threads: of the engines beside torch; None: as many as torch has at each call.
+        dtype: as it was asked for.
+        threads: of the engines; None: as many as torch has at each call.
     """
 
     def __init__(self, net: nn.Module, *, engine: Engine, dtype: DType | None, threads: int | None) -> None:
@@ -68,6 +72,7 @@ class Runner:
         self._nets: dict[tuple[str, DType | None, int], EngineNet] = {}
         self._chosen: dict[str, Choice] = {}
         self._digest: str | None = None
+        self._stamp = _stamp(net)
 
     def __call__(self, lr: Tensor, *, k: Amount | None = None, max_loss: float | None = None) -> Tensor:
         """Enlarge a batch.
@@ -84,16 +89,28 @@ class Runner:
             ArgumentError: lr or k are not what the network takes.
             EngineError: the network cannot run in the engine that was asked for.
         """
+        choice = self.choice_for(lr, k=k, max_loss=max_loss)
+        with _threads(self.threads):
+            if choice.engine == "torch":
+                return run(self.net, lr, k=k, max_loss=max_loss, dtype=choice.dtype)
+            sr = self._in_engine(choice)(lr.float().cpu(), k=k, max_loss=max_loss)
+            return checked(self.net, lr, sr)
+
+    def enlarge(self, lr: Tensor, *, k: Amount | None = None, max_loss: float | None = None) -> Result:
+        """One image (1, 3, H, W), clipped, with what was refined; arguments and errors as a call's."""
+        choice = self.choice_for(lr, k=k, max_loss=max_loss)
+        with _threads(self.threads):
+            found = self._result(choice, lr, k=k, max_loss=max_loss)
+            return replace(found, sr=checked(self.net, lr, found.sr))
+
+    def choice_for(self, lr: Tensor, *, k: Amount | None = None, max_loss: float | None = None) -> Choice:
+        """What runs an image of this size; with engine "auto" what is remembered, or else found now."""
         if k is not None and not isinstance(self.net, MGANet):
             raise ArgumentError(
                 f"got k={k!r} for {type(self.net).__name__}; only an MGANet takes k: see mga_wrap.accelerate"
             )
-        choice = self.choice_for(lr, k=k, max_loss=max_loss)
-        with _threads(self.threads):
-            return self._run(choice, lr, k=k, max_loss=max_loss)
-
-    def choice_for(self, lr: Tensor, *, k: Amount | None = None, max_loss: float | None = None) -> Choice:
-        """What runs an image of this size; with engine "auto" what is remembered, or else found now."""
+        if (stamp := _stamp(self.net)) != self._stamp:
+            self._nets, self._chosen, self._digest, self._stamp = {}, {}, None, stamp
         if self.engine != "auto":
             return Choice(self.engine, self.dtype)
         if _device(self.net).type != "cpu" or own_dtype(self.net) != torch.float32:
@@ -107,12 +124,6 @@ class Runner:
                 _keep(key, found, seconds)
             self._chosen[key] = found
         return self._chosen[key]
-
-    def _run(self, choice: Choice, lr: Tensor, *, k: Amount | None, max_loss: float | None) -> Tensor:
-        if choice.engine == "torch":
-            return run(self.net, lr, k=k, max_loss=max_loss, dtype=choice.dtype)
-        sr = self._in_engine(choice)(lr.float().cpu(), k=k, max_loss=max_loss)
-        return checked(self.net, lr, sr)
 
     def _in_engine(self, choice: Choice) -> EngineNet:
         threads = self.threads or torch.get_num_threads()
@@ -162,7 +173,7 @@ class Runner:
 
     def _timed(self, choice: Choice, lr: Tensor, *, k: Amount | None, max_loss: float | None) -> float:
         start = time.perf_counter()
-        self._run(choice, lr, k=k, max_loss=max_loss)
+        self._result(choice, lr, k=k, max_loss=max_loss)
         return time.perf_counter() - start
 
     def _result(self, choice: Choice, lr: Tensor, *, k: Amount | None, max_loss: float | None) -> Result:
@@ -170,12 +181,13 @@ class Runner:
             return self._in_engine(choice).enlarge(lr.float(), k=k, max_loss=max_loss)
         if not isinstance(self.net, MGANet):
             return Result(run(self.net, lr, dtype=choice.dtype), None)
+        amount = self.net.k if k is None else k
+        if amount in (0, "dense"):  # nothing to choose: no score is predicted
+            return Result(run(self.net, lr, k=amount, dtype=choice.dtype), None, float(amount == "dense"))
         sr, trace = run_traced(self.net, lr, k=k, max_loss=max_loss, dtype=choice.dtype)
-        return Result(sr, trace.index)
+        return Result(sr, trace.index, trace.share)
 
-    def _judge(
-        self, lr: Tensor, *, k: Amount | None, max_loss: float | None
-    ) -> Callable[[Result, Choice], bool]:
+    def _judge(self, lr: Tensor, *, k: Amount | None, max_loss: float | None) -> Callable[[Result, Choice], bool]:
         """Whether a result is what torch makes in float32, where the same patches are refined.
 
         Which these are may differ by patches of nearly the same score.
@@ -202,10 +214,10 @@ class Runner:
         return agrees
 
 
-def compile_network(
+def compile(
     net: nn.Module, *, engine: Engine = "auto", dtype: DType | None = None, threads: int | None = None
 ) -> Runner:
-    """Make a network run in the engine that is fastest on this machine; `mga_wrap.compile`.
+    """Make a network run in the engine that is fastest on this machine.
 
     OpenVINO and onnxruntime run its parts as graphs of their own: Base-Net with score, and Refine-Net for a fixed
     number of windows. So k stays free at each call. A graph is written once and kept in the user's cache folder
@@ -237,14 +249,25 @@ def compile_network(
     net = unwrapped(net)
     if not isinstance(net, nn.Module):
         raise ArgumentError(f"got {type(net).__name__}; expected a network, an nn.Module")
-    if engine not in ("auto", "torch"):
-        check_installed(engine)
+    check_engine(engine)
     if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
         raise ArgumentError(f"got threads={threads!r}; expected a number of 1 or more, or None")
     runner = Runner(net, engine=engine, dtype=check_dtype(dtype), threads=threads)
     if engine not in ("auto", "torch"):
         runner._in_engine(Choice(engine, runner.dtype))  # so that what it cannot take is told at once
     return runner
+
+
+@functools.lru_cache(maxsize=2)
+def runner_for(net: nn.Module, engine: Engine, dtype: DType | None) -> Runner:
+    """`compile`, the last two of them kept: what a folder of pictures needs."""
+    return compile(net, engine=engine, dtype=dtype)
+
+
+def _stamp(net: nn.Module) -> tuple[tuple[int, int], ...]:
+    """Changes whenever a network's weights do: where each lies, and how often it was written to."""
+    tensors = (*net.parameters(), *net.buffers())
+    return tuple((x.data_ptr(), -1 if x.is_inference() else x._version) for x in tensors if not x.is_meta)
 
 
 def _alike(sr: Tensor, expected: Tensor, choice: Choice) -> bool:
@@ -270,7 +293,7 @@ def _threads(threads: int | None) -> Iterator[None]:
             torch.set_num_threads(before)
 
 
-# ---------------------------------------------------------------------------------------------------- what is remembered
+# --------------------------------------------------------------------------------------------------- what is remembered
 def machine() -> str:
     """The processor, as far as its name says it."""
     found = Path("/proc/cpuinfo")

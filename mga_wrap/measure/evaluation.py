@@ -18,6 +18,7 @@ from mga_wrap.counting import count_macs
 from mga_wrap.cut.original import original_of
 from mga_wrap.errors import ArgumentError, ImageError, one_line
 from mga_wrap.infer.api import enlarge, explain
+from mga_wrap.infer.compiled import Engine
 from mga_wrap.measure.costs import cost_table
 from mga_wrap.measure.rows import Row
 from mga_wrap.measure.settings import Setting, with_patch
@@ -36,15 +37,23 @@ class Evaluation:
         settings: how it is run; only `Setting()` for a network that is no `MGANet`.
         rgb: also compare all three channels.
         repeats: how often each is timed; 0 times nothing.
+        engine: see `mga_wrap.compile`.
 
     Raises:
         ArgumentError: the original is asked of a network that does not hold it.
     """
 
     def __init__(
-        self, net: nn.Module, *, scale: int, settings: Sequence[Setting], rgb: bool = False, repeats: int = 0
+        self,
+        net: nn.Module,
+        *,
+        scale: int,
+        settings: Sequence[Setting],
+        rgb: bool = False,
+        repeats: int = 0,
+        engine: Engine = "torch",
     ) -> None:
-        self.scale, self.rgb, self.repeats = scale, rgb, repeats
+        self.scale, self.rgb, self.repeats, self.engine = scale, rgb, repeats, engine
         self._runs = [(setting, _network(net, setting)) for setting in settings]
         self._costs: dict[str, dict[str, float]] = {}
         self._warm = False
@@ -63,7 +72,7 @@ class Evaluation:
         """
         if self.repeats and not self._warm:
             for setting, net in self._runs:
-                enlarge(net, lr, k=setting.k)
+                enlarge(net, lr, k=setting.k, engine=self.engine)
             self._warm = True
         return [self._row(net, setting, lr, hr, name=name) for setting, net in self._runs]
 
@@ -71,7 +80,9 @@ class Evaluation:
         seconds = []
         for _ in range(max(1, self.repeats)):
             start = time.perf_counter()
-            enlarged = enlarge(net, lr, k=setting.k)  # on the host when it returns: the device is done
+            enlarged = enlarge(
+                net, lr, k=setting.k, engine=self.engine
+            )  # on the host when it returns: the device is done
             seconds.append(time.perf_counter() - start)
         try:
             figures = self._quality(as_bytes(enlarged.rgb), hr) | self._cost(net, _counted(net, setting, lr), *lr.size)

@@ -13,9 +13,9 @@ from mga_wrap.api import accelerate
 from mga_wrap.backbones.registry import create_backbone
 from mga_wrap.bench import benchmark
 from mga_wrap.bench.benchmark import bench, image_for
-from mga_wrap.bench.engines import installed_engines
 from mga_wrap.bench.result import AS_IT_RUNS, BEST_FORMAT, COARSE, Bench
 from mga_wrap.counting import count_macs
+from mga_wrap.engines.sessions import installed_engines
 
 pytestmark = pytest.mark.slow
 

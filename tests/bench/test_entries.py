@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mga_wrap.api import accelerate
 from mga_wrap.backbones.registry import create_backbone
@@ -66,31 +66,40 @@ def test_a_dtype_that_is_asked_for_is_kept() -> None:
 
 
 def pretend(monkeypatch: pytest.MonkeyPatch, engines: dict[str, Callable[[Tensor], Tensor]]) -> None:
+    """Engines in which the original makes what a function makes, and the accelerated network what it always does."""
+
+    def opened(net: nn.Module, *, engine: str, **_: object) -> Callable[..., Tensor]:
+        return lambda lr, k=None: engines[engine](lr) if net is MODEL else net(lr, k=k)
+
     monkeypatch.setattr(entries_module, "installed_engines", lambda: tuple(engines))
-    monkeypatch.setattr(entries_module, "export", lambda net, lr: b"")
-    monkeypatch.setattr(entries_module, "open_engine", lambda name, onnx, lr, **_: (lambda: None, engines[name](lr)))
+    monkeypatch.setattr(entries_module, "EngineNet", opened)
 
 
-def test_an_engine_with_the_same_result_is_timed_in_each_of_its_dtypes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_both_networks_are_timed_in_each_dtype_of_an_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     pretend(monkeypatch, {"onnxruntime": MODEL, "openvino": MODEL})
+    best = Format(channels_last=True, dtype=torch.bfloat16)
     with torch.no_grad():
-        found, notes = engine_entries(MODEL, LR, Format(channels_last=True, dtype=torch.bfloat16))
+        found, notes = engine_entries(NET, MODEL, LR, best, [0.5])
     assert notes == []
-    assert [(entry.name, str(entry.format), entry.net) for entry in found] == [
-        ("onnxruntime", "contiguous float32", None),
-        ("openvino", "contiguous float32", None),
-        ("openvino", "contiguous bfloat16", None),
+    assert [(entry.name, str(entry.format), entry.share, entry.net) for entry in found] == [
+        ("onnxruntime", "contiguous float32", None, None),
+        ("accelerated in onnxruntime", "contiguous float32", 0.5, None),
+        ("openvino", "contiguous float32", None, None),
+        ("accelerated in openvino", "contiguous float32", 0.5, None),
+        ("openvino", "contiguous bfloat16", None, None),
+        ("accelerated in openvino", "contiguous bfloat16", 0.5, None),
     ]
-    assert {entry.macs for entry in found} == {count_macs(MODEL, LR)}
+    assert {entry.macs for entry in found[::2]} == {count_macs(MODEL, LR)}
+    assert {entry.macs for entry in found[1::2]} == {NET.macs(*LR.shape[-2:], k=0.5)["total"]}
 
 
 def test_engines_that_fail_are_noted_on_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(lr: Tensor) -> Tensor:
         raise RuntimeError("\nno such layer\nat line 7\n")
 
-    pretend(monkeypatch, {"onnxruntime": lambda lr: lr.new_zeros(1), "openvino": fails})
+    pretend(monkeypatch, {"onnxruntime": lambda lr: MODEL(lr) * 0, "openvino": fails})
     with torch.no_grad():
-        assert engine_entries(MODEL, LR, BEST) == (
+        assert engine_entries(NET, MODEL, LR, BEST, [0.5]) == (
             [],
             [
                 "onnxruntime, contiguous float32: its result differs by 100.0%",
@@ -99,16 +108,9 @@ def test_engines_that_fail_are_noted_on_one_line(monkeypatch: pytest.MonkeyPatch
         )
 
 
-def test_a_network_that_cannot_be_exported_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
-    pretend(monkeypatch, {"onnxruntime": lambda lr: lr})
-    monkeypatch.setattr(entries_module, "export", lambda net, lr: 1 / 0)
-    text = "no other engines: the original cannot be exported to ONNX (division by zero)"
-    assert engine_entries(MODEL, LR, BEST) == ([], [text])
-
-
 def test_without_an_engine_there_is_nothing_to_say(monkeypatch: pytest.MonkeyPatch) -> None:
     pretend(monkeypatch, {})
-    assert engine_entries(MODEL, LR, BEST) == ([], [])
+    assert engine_entries(NET, MODEL, LR, BEST, [0.5]) == ([], [])
 
 
 def test_memory_is_that_of_the_networks_or_a_note(monkeypatch: pytest.MonkeyPatch) -> None:

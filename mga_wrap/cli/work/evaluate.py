@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -14,6 +14,7 @@ from mga_wrap.cli.work.measuring import Outputs, finish, measured
 from mga_wrap.cli.work.network import Given, accelerated, find_network
 from mga_wrap.config import Amount
 from mga_wrap.figures.curves import check_plot, plot_curves
+from mga_wrap.infer.compiled import Engine
 from mga_wrap.infer.networks import embedded
 from mga_wrap.measure.eval_tables import mean_grid, quality_grid
 from mga_wrap.measure.evaluation import Evaluation
@@ -44,6 +45,7 @@ def evaluate(
     markdown: Path | None,
     plot: list[Path] | None,
     device: str,
+    engine: str,
 ) -> None:
     """Measure every picture in every way, print the tables and write the files."""
     for path in plot or []:
@@ -55,10 +57,10 @@ def evaluate(
     else:
         settings = [Setting(net.k if isinstance(net, MGANet) else None)]
     multiple = check_crop(crop, scale=scale, paired=lr is not None)
-    evaluation = Evaluation(net, scale=scale, settings=settings, rgb=rgb, repeats=repeats)
+    evaluation = Evaluation(net, scale=scale, settings=settings, rgb=rgb, repeats=repeats, engine=cast(Engine, engine))
     pairs = find_pairs(data, lr=lr, scale=scale)
     outputs = Outputs(csv, json, markdown, plot or ())
-    asked = {"crop": multiple, "rgb": rgb, "repeats": repeats, "device": device, "scale": scale}
+    asked = {"crop": multiple, "rgb": rgb, "repeats": repeats, "device": device, "engine": engine, "scale": scale}
     kept = Partial(outputs.first, identity=identity_of(net, command="eval", settings=settings, **asked))
 
     def measure(pair: Pair) -> list[dict[str, Any]]:

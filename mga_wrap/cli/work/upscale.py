@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import typer
 from torch import nn
@@ -18,7 +18,8 @@ from mga_wrap.cli.work.network import Given, accelerated, find_network, scale_of
 from mga_wrap.config import Amount
 from mga_wrap.errors import ArgumentError, ImageError
 from mga_wrap.figures.overlays import trace_overlay
-from mga_wrap.infer.api import enlarge, explain
+from mga_wrap.infer.api import enlarge, enlarge_in, explain
+from mga_wrap.infer.compiled import Engine
 from mga_wrap.infer.engine import DType, check_dtype
 from mga_wrap.nets.mga import MGANet
 from mga_wrap.pictures.files import (
@@ -58,6 +59,7 @@ def upscale(
     mask: bool,
     device: str,
     dtype: str | None,
+    engine: str,
 ) -> None:
     """Enlarge every picture; prints a line for each."""
     given = Given(model, args=network_args, weights=weights, original=original, base=base)
@@ -69,7 +71,7 @@ def upscale(
         net = with_max_loss(accelerated(net, given), max_loss)
 
     def work(job: _Job) -> None:
-        line = _run(job, net, k, arithmetic)
+        line = _run(job, net, k, arithmetic, cast(Engine, engine))
         print(line, flush=True)  # not typer.echo: it would write over the bar
 
     failures += each_picture(jobs, work, source=lambda job: job.source, doing="enlarging")
@@ -77,22 +79,24 @@ def upscale(
         raise typer.Exit(1)
 
 
-def _run(job: _Job, net: nn.Module, k: Amount | None, dtype: DType | None) -> str:
+def _run(job: _Job, net: nn.Module, k: Amount | None, dtype: DType | None, engine: Engine) -> str:
     """Enlarge one file; returns its line of the summary."""
     start = time.perf_counter()
     picture = read_image(job.source)
-    trace = None
+    trace, share = None, 1.0
     k = net.k if k is None and isinstance(net, MGANet) else k
-    if not isinstance(net, MGANet):
+    if engine != "torch":
+        enlarged, share = enlarge_in(engine, net, picture, k=k, dtype=dtype)
+    elif not isinstance(net, MGANet):
         enlarged = enlarge(net, picture, dtype=dtype)
     elif job.mask is None and k in (0, "all", "dense"):  # nothing to choose and nothing to show: no mask is predicted
-        enlarged = enlarge(net, picture, k=k, dtype=dtype)
+        enlarged, share = enlarge(net, picture, k=k, dtype=dtype), float(k != 0)
     else:
         enlarged, trace = explain(net, picture, k=k, dtype=dtype)
+        share = trace.share
     write_image(enlarged, path=job.target)
     if isinstance(net, MGANet) and trace is not None and job.mask is not None:
         write_image(Picture(trace_overlay(trace, net=net).astype("float32") / 255), path=job.mask)
-    share = float(k != 0) if trace is None else trace.share
     sizes = " -> ".join(f"{width} x {height}" for width, height in (picture.size, enlarged.size))
     seconds = time.perf_counter() - start
     return f"{job.source} -> {job.target}: {sizes}, {share:.1%} refined, {seconds:.2f} s"

@@ -1,0 +1,188 @@
+"""Networks in another engine: the image of torch, for any k and size; where that cannot be, an error."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+from toys.whole import build_whole
+
+import mga_wrap as mga
+from mga_wrap.engines import parts
+from mga_wrap.engines.parts import EngineNet
+from mga_wrap.engines.sessions import installed_engines
+from mga_wrap.engines.stored import cache_folder, digest_of
+from mga_wrap.nets.patches import grid_size
+from mga_wrap.pictures.synthetic import synthetic
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::mga_wrap.errors.CostWarning", "ignore::mga_wrap.errors.UnfittedWarning"),
+    pytest.mark.usefixtures("own_cache"),
+]
+ENGINES = pytest.mark.parametrize("engine", installed_engines())
+SIZES = ((40, 56), (37, 61), (52, 33), (17, 70))
+AMOUNTS: tuple[object, ...] = (0, 1, 0.3, "all", "dense")
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("MGA_WRAP_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@lru_cache
+def network(name: str, style: str = "pretrained") -> mga.MGANet:
+    torch.manual_seed(0)
+    if name == "pair":
+        small, model = mga.create_backbone("fsrcnn", scale=2), build_whole("UShaped", 2)
+        return mga.accelerate(model, base=small, p=16, halo=4)
+    return mga.accelerate(mga.create_backbone(name, scale=2), style=style, p=8).eval()
+
+
+def opened(net: nn.Module, engine: str, dtype: torch.dtype = torch.float32) -> EngineNet:
+    return EngineNet(net, engine=engine, dtype=dtype, threads=1)
+
+
+def expected_of(net: mga.MGANet, lr: Tensor, k: object, index: Tensor | None) -> Tensor:
+    """What torch makes where the same patches are refined: scores that are nearly equal may be in another order."""
+    with torch.no_grad():
+        if index is None or k == "all":
+            return net(lr, k=k)  # type: ignore[arg-type]
+        coarse, *crossing = net.base(lr)
+        return net.refine_patches(coarse, crossing, index)
+
+
+@ENGINES
+@pytest.mark.parametrize(
+    ("name", "style"),
+    [("fsrcnn", "pretrained"), ("fsrcnn", "paper"), ("pair", "pretrained")]
+    + [pytest.param(name, style, marks=pytest.mark.slow) for name, style in (("pan", "pretrained"), ("rfdn", "paper"))],
+)
+def test_the_image_is_torchs_at_any_size_and_k(engine: str, name: str, style: str) -> None:
+    net = network(name, style)
+    run = opened(net, engine)
+    for height, width in SIZES:
+        lr = synthetic(height, width)
+        for k in AMOUNTS:
+            found = run.enlarge(lr, k=k)  # type: ignore[arg-type]
+            expected = expected_of(net, lr, k, found.index)
+            torch.testing.assert_close(found.sr, expected, atol=1e-4, rtol=0)
+            if isinstance(k, int | float) and k:
+                score = net.trace(lr).score.detach().flatten()
+                best = score.topk(found.index.shape[1]).values  # type: ignore[union-attr]
+                chosen = score[found.index.flatten()].sort(descending=True).values  # type: ignore[union-attr]
+                torch.testing.assert_close(chosen, best, atol=1e-3, rtol=1e-3)
+                gh, gw = grid_size(*(length * net.scale // net.geometry.zoom for length in (height, width)), net.p)
+                assert found.share == found.index.shape[1] / (gh * gw)  # type: ignore[union-attr]
+
+
+@ENGINES
+def test_a_plain_network_and_a_batch(engine: str) -> None:
+    model = mga.create_backbone("student-half", scale=2).eval()
+    lr = torch.cat([synthetic(40, 56), synthetic(40, 56).flip(3)])
+    run = opened(model, engine)
+    with torch.no_grad():
+        torch.testing.assert_close(run(lr), model(lr), atol=1e-4, rtol=0)
+    net = network("fsrcnn")
+    with torch.no_grad():
+        torch.testing.assert_close(opened(net, engine)(lr, k="all"), net(lr, k="all"), atol=1e-4, rtol=0)
+
+
+class TwoForms(nn.Module):
+    """Its graph holds for one parity of the height: a branch that tracing decides once."""
+
+    scale = 2
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Conv2d(3, 12, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        sr = nn.functional.pixel_shuffle(self.layer(x), 2)
+        return sr if x.shape[-2] % 2 == 0 else sr * 0.5
+
+
+@ENGINES
+def test_a_graph_that_holds_for_one_size_is_made_for_each(engine: str) -> None:
+    model, lr = TwoForms().eval(), synthetic(41, 56)
+    run = opened(model, engine)
+    for one in (lr, synthetic(40, 56), synthetic(43, 50)):
+        with torch.no_grad():
+            torch.testing.assert_close(run(one), model(one), atol=1e-4, rtol=0)
+
+
+class Wrong(nn.Module):
+    """What it computes hangs on values, which a graph does not see."""
+
+    scale = 2
+
+    def forward(self, x: Tensor) -> Tensor:
+        Wrong.calls = getattr(Wrong, "calls", 0) + 1
+        return nn.functional.interpolate(x, scale_factor=2.0) * Wrong.calls
+
+
+@ENGINES
+def test_what_computes_something_else_is_refused(engine: str, own_cache: Path) -> None:
+    with pytest.raises(mga.EngineError, match=rf"Wrong cannot run in {engine}: its plain part, .*use engine='torch'"):
+        opened(Wrong(), engine)(synthetic(24, 32))
+    assert not [*own_cache.rglob("*.onnx")]
+
+
+@ENGINES
+def test_a_graph_is_written_once_and_a_broken_one_again(
+    engine: str, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, lr = mga.create_backbone("student-half", scale=2).eval(), synthetic(40, 56)
+    with torch.no_grad():
+        expected = model(lr)
+    first = opened(model, engine)(lr)
+    (kept,) = own_cache.glob("*.onnx")
+    monkeypatch.setattr(parts, "to_onnx", lambda *_, **__: 1 / 0)
+    assert torch.equal(opened(model, engine)(lr), first)
+    monkeypatch.undo()
+    monkeypatch.setenv("MGA_WRAP_CACHE", str(own_cache))
+    kept.write_bytes(b"no graph")
+    torch.testing.assert_close(opened(model, engine)(lr), expected, atol=1e-4, rtol=0)
+
+
+@ENGINES
+def test_a_folder_that_cannot_be_written_is_gone_without(
+    engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("MGA_WRAP_CACHE", str(tmp_path / "file"))
+    model, lr = mga.create_backbone("student-half", scale=2).eval(), synthetic(40, 56)
+    with torch.no_grad():
+        torch.testing.assert_close(opened(model, engine)(lr), model(lr), atol=1e-4, rtol=0)
+
+
+def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("MGA_WRAP_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / "mga_wrap"
+
+
+def test_a_network_is_told_from_any_other() -> None:
+    net = network("fsrcnn")
+    digests = {digest_of(net), digest_of(network("fsrcnn", "paper")), digest_of(net.base)}
+    other = mga.create_backbone("fsrcnn", scale=2)
+    digests.add(digest_of(other))
+    with torch.no_grad():
+        next(other.parameters()).view(-1)[7] += 1e-3  # one value of one tensor
+    digests.add(digest_of(other))
+    assert len(digests) == 5
+    assert digest_of(other) == digest_of(other)
+
+
+@ENGINES
+def test_what_an_engine_does_not_take_is_told(engine: str) -> None:
+    model = mga.create_backbone("student-half", scale=2).eval()
+    with pytest.raises(mga.ArgumentError, match=rf"float16.* for engine '{engine}'; expected float32"):
+        opened(model, engine, torch.float16)
+    with pytest.raises(mga.ArgumentError, match=r"network of float64 on cpu; engine .* takes one of float32"):
+        opened(mga.create_backbone("student-half", scale=2).double(), engine)
+    with pytest.raises(mga.ArgumentError, match=r"got lr of shape \(1, 1, 8, 8\)"):
+        opened(network("fsrcnn"), engine)(torch.rand(1, 1, 8, 8))

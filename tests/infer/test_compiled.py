@@ -1,0 +1,188 @@
+"""`compile`: the engine that is asked for, or the fastest that agrees, remembered."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import mga_wrap as mga
+from mga_wrap.engines.parts import Result
+from mga_wrap.engines.sessions import installed_engines
+from mga_wrap.infer import compiled
+from mga_wrap.infer.compiled import Choice
+from mga_wrap.pictures.synthetic import synthetic
+
+LR = synthetic(40, 56)
+ENGINES = pytest.mark.parametrize("engine", ["torch", *installed_engines()])
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("MGA_WRAP_CACHE", str(tmp_path / "cache"))
+    compiled.runner_for.cache_clear()
+    return tmp_path / "cache"
+
+
+def net() -> mga.MGANet:
+    return mga.from_pretrained("fsrcnn-m-x2")
+
+
+class Pretended:
+    """Engines that take their time, and what they make of the image."""
+
+    def __init__(self, seconds: dict[str, float], spoil: Callable[[str, Tensor], Tensor] = lambda _, sr: sr) -> None:
+        self.seconds, self.spoil, self.opened = seconds, spoil, []  # type: ignore[var-annotated]
+
+    def __call__(self, net: nn.Module, *, engine: str, dtype: torch.dtype, threads: int) -> Pretended.Net:
+        name = f"{engine} {str(dtype).removeprefix('torch.')}"
+        self.opened.append(name)
+        return Pretended.Net(self, net, name)
+
+    class Net:
+        def __init__(self, owner: Pretended, net: nn.Module, name: str) -> None:
+            self.owner, self.net, self.name = owner, net, name
+
+        def enlarge(self, lr: Tensor, *, k: object = None, max_loss: object = None) -> Result:
+            time.sleep(self.owner.seconds[self.name])
+            with torch.no_grad():
+                return Result(self.owner.spoil(self.name, self.net(lr)), None)
+
+        def __call__(self, lr: Tensor, *, k: object = None, max_loss: object = None) -> Tensor:
+            return self.enlarge(lr).sr
+
+
+class Slow(nn.Module):
+    """A network that torch takes a while for."""
+
+    scale = 2
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.factor = nn.Parameter(torch.tensor(0.9))
+        self.calls = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.interpolate(x, scale_factor=2.0) * self.factor
+
+
+def pretend(monkeypatch: pytest.MonkeyPatch, engines: Pretended, *, torch_takes: float) -> None:
+    monkeypatch.setattr(compiled, "EngineNet", engines)
+    monkeypatch.setattr(compiled, "installed_engines", lambda: ("onnxruntime", "openvino"))
+    own = compiled.run
+
+    def slow(*args: object, **options: object) -> Tensor:
+        time.sleep(torch_takes)
+        return own(*args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(compiled, "run", slow)
+
+
+FAST = {"onnxruntime float32": 0.03, "openvino float32": 0.06, "openvino bfloat16": 0.0}
+
+
+def test_the_fastest_is_taken_and_remembered(monkeypatch: pytest.MonkeyPatch, own_cache: Path) -> None:
+    engines = Pretended(FAST)
+    pretend(monkeypatch, engines, torch_takes=0.1)
+    model = Slow()
+    assert mga.compile(model).choice_for(LR) == Choice("openvino", "bfloat16")
+    assert mga.compile(model, dtype="float32").choice_for(LR) == Choice("onnxruntime", "float32")
+    remembered = json.loads((own_cache / "engines.json").read_text(encoding="utf-8"))
+    assert sorted(one["engine"] for one in remembered.values()) == ["onnxruntime", "openvino"]
+    assert all("torch as the weights" in one["seconds"] for one in remembered.values())
+    engines.opened.clear()
+    assert mga.compile(model).choice_for(LR) == Choice("openvino", "bfloat16")
+    assert engines.opened == []  # nothing was tried again
+    assert mga.compile(model).choice_for(synthetic(160, 200)) == Choice("openvino", "bfloat16")
+    assert engines.opened  # another size class is
+
+
+def test_what_differs_is_never_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    def spoil(name: str, sr: Tensor) -> Tensor:
+        return sr + {"onnxruntime float32": 2e-4, "openvino float32": 5e-5, "openvino bfloat16": 4e-3}[name]
+
+    pretend(monkeypatch, Pretended(FAST, spoil), torch_takes=0.1)
+    assert mga.compile(Slow()).choice_for(LR) == Choice("openvino", "float32")  # bfloat16 at 48 dB is not enough
+
+
+def test_an_engine_that_cannot_run_it_is_no_candidate(monkeypatch: pytest.MonkeyPatch) -> None:
+    def spoil(name: str, sr: Tensor) -> Tensor:
+        if name.startswith("openvino"):
+            raise mga.EngineError("no such layer")
+        return sr
+
+    pretend(monkeypatch, Pretended(FAST, spoil), torch_takes=0.1)
+    assert mga.compile(Slow()).choice_for(LR).engine == "onnxruntime"
+
+
+def test_a_memory_that_is_broken_or_of_another_engine_is_found_again(
+    monkeypatch: pytest.MonkeyPatch, own_cache: Path
+) -> None:
+    pretend(monkeypatch, Pretended(FAST), torch_takes=0.1)
+    model = Slow()
+    mga.compile(model).choice_for(LR)
+    file = own_cache / "engines.json"
+    for text in ("{", "[]", file.read_text(encoding="utf-8").replace("openvino", "tensorrt"), '{"a": 1}'):
+        file.write_text(text, encoding="utf-8")
+        assert mga.compile(model).choice_for(LR) == Choice("openvino", "bfloat16")
+
+
+def test_a_memory_that_cannot_be_written_is_gone_without(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("MGA_WRAP_CACHE", str(tmp_path / "file"))
+    pretend(monkeypatch, Pretended(FAST), torch_takes=0.1)
+    assert mga.compile(Slow()).choice_for(LR) == Choice("openvino", "bfloat16")
+
+
+@ENGINES
+def test_the_image_is_the_same_in_every_engine(engine: str) -> None:
+    model = net()
+    runner = mga.compile(model, engine=engine, threads=1)  # type: ignore[arg-type]
+    for k in (0, 0.3, "all"):
+        torch.testing.assert_close(runner(LR, k=k), mga.upscale(LR, model=model, k=k), atol=1e-4, rtol=0)  # type: ignore[arg-type]
+    found = runner.enlarge(LR, k=0.3)
+    assert 0.25 < found.share < 0.35
+    assert runner.enlarge(LR, k=0).share == 0
+
+
+@ENGINES
+def test_a_network_that_has_learned_is_taken_over_anew(engine: str) -> None:
+    model = mga.create_backbone("student-half", scale=2).eval()
+    runner = mga.compile(model, engine=engine)  # type: ignore[arg-type]
+    before = runner(LR)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(0.5)
+    after = runner(LR)
+    assert not torch.equal(before, after)
+    torch.testing.assert_close(after, mga.upscale(LR, model=model), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("engine", [*installed_engines(), "auto"])
+def test_upscale_takes_an_engine(engine: str) -> None:
+    model = net()
+    found = mga.upscale(LR, model=model, engine=engine, dtype="float32", k=0)  # type: ignore[arg-type]
+    torch.testing.assert_close(found, mga.upscale(LR, model=model, k=0), atol=1e-4, rtol=0)
+    assert torch.equal(mga.upscale(LR, model=model, engine=engine, dtype="float32", k=0), found)  # type: ignore[arg-type]
+
+
+def test_bad_input_is_refused() -> None:
+    with pytest.raises(mga.ArgumentError, match="expected a network"):
+        mga.compile("pan")  # type: ignore[arg-type]
+    with pytest.raises(mga.ArgumentError, match="got engine='tensorrt'; expected one of auto, torch, onnxruntime"):
+        mga.compile(net(), engine="tensorrt")  # type: ignore[arg-type]
+    with pytest.raises(mga.ArgumentError, match="got threads=0; expected a number of 1 or more"):
+        mga.compile(net(), threads=0)
+    with pytest.raises(mga.ArgumentError, match="got dtype='int8'"):
+        mga.compile(net(), dtype="int8")  # type: ignore[arg-type]
+    with pytest.raises(mga.ArgumentError, match="only an MGANet takes k"):
+        mga.compile(Slow(), engine="torch")(LR, k=0.5)
+
+
+def test_off_the_cpu_it_is_torch() -> None:
+    assert mga.compile(Slow().double()).choice_for(LR) == Choice("torch", None)
