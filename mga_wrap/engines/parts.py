@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from mga_wrap.config import Amount, check_engine, check_max_loss
 from mga_wrap.engines.copying import copy_windows, paste_patches, windows_at
-from mga_wrap.engines.sessions import ENGINES_IN_BFLOAT16, Session, open_session, to_onnx
+from mga_wrap.engines.sessions import ENGINES_IN_BFLOAT16, Session, open_converted, open_session, to_onnx
 from mga_wrap.engines.stored import digest_of, forget, stored
 from mga_wrap.errors import ArgumentError, EngineError, one_line
 from mga_wrap.nets.chunks import PIXELS
@@ -23,8 +24,10 @@ TRACED = (64, 96)
 """(height, width) by which a graph for every size is traced."""
 SIZES_CHECKED = 2
 """A graph for every size is held against the network at the first sizes that it runs; one for a size always."""
-TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 5e-2}
-"""Mean difference of what a graph computes over the mean of what the network computes; a wrong one is far off."""
+TOLERANCE = 1e-3
+"""Mean difference of what a graph computes in float32 over the mean of what the network computes."""
+FREE, FIXED, CONVERTED = "free", "fixed", "converted"
+"""A graph for every size; for one; for one by torch.export, which knows more operators, and is not kept on disk."""
 FEW = 5
 """A chunk of windows that is not full is run in pieces of a fifth."""
 
@@ -82,7 +85,7 @@ class EngineNet:
         self._digest = digest_of(net)
         self._sessions: dict[tuple[object, ...], Session] = {}
         self._graphs: dict[tuple[object, ...], bytes] = {}
-        self._fixed: set[str] = set()
+        self._way: dict[str, str] = {}
         self._checked: dict[str, set[tuple[tuple[int, ...], ...]]] = {}
         self._lock = threading.Lock()
 
@@ -196,32 +199,43 @@ class EngineNet:
         Raises:
             EngineError: neither a graph for every size nor one for this size computes what the network does.
         """
-        attempts = [] if kind in self._fixed else [True]
         failure = ""
-        for free in [*attempts, False]:
-            name = f"{kind}-{'free' if free else shapes}"
-            key = f"{self._digest}-{name}".replace(" ", "")
+        for way in self._ways(kind):
+            key = (kind, way, None if way == FREE else shapes)
+            name = "-".join(str(one) for one in (self._digest, *key)).replace(" ", "")
             try:
-                onnx = self._graphs.setdefault(
-                    (kind, free, None if free else shapes),
-                    stored(key, lambda free=free: self._written(run, inputs, free=free, batched=batched)),  # type: ignore[misc]
-                )
-                session = open_session(self.engine, onnx, shapes=shapes, threads=self.threads, dtype=self.dtype)
+                if way == CONVERTED:
+                    session, checkable = open_converted(
+                        _Graph(self.net, run), inputs, threads=self.threads, dtypes=(self.dtype, torch.float32)
+                    )
+                else:
+                    if key not in self._graphs:
+                        free = way == FREE
+                        self._graphs[key] = stored(
+                            name, partial(self._written, run, inputs, free=free, batched=batched)
+                        )
+                    opened = partial(open_session, self.engine, self._graphs[key], shapes=shapes, threads=self.threads)
+                    session, checkable = opened(dtype=self.dtype), partial(opened, dtype=torch.float32)
                 done = self._checked.setdefault(name, set())
-                if len(done) < SIZES_CHECKED or not free:
-                    self._check(run, inputs, session([x.numpy() for x in inputs]))
+                if len(done) < SIZES_CHECKED or way != FREE:
+                    exact = session if self.dtype == torch.float32 else checkable()
+                    self._check(run, inputs, exact([x.numpy() for x in inputs]))
                     done.add(shapes)
             except Exception as error:  # of the exporter, of an engine: each has its own kinds
                 failure = one_line(error)
-                self._graphs.pop((kind, free, None if free else shapes), None)
-                forget(key)
+                self._graphs.pop(key, None)
+                forget(name)
                 continue
-            if not free:
-                self._fixed.add(kind)
+            self._way[kind] = way
             return session
         raise EngineError(
             f"{type(self.net).__name__} cannot run in {self.engine}: its {kind} part, {failure}; use engine='torch'"
         )
+
+    def _ways(self, kind: str) -> tuple[str, ...]:
+        """The ways to make a graph of a part, from the one on that was right before."""
+        ways = (FREE, FIXED, *((CONVERTED,) if self.engine == "openvino" else ()))
+        return ways[ways.index(self._way.get(kind, FREE)) :]
 
     def _written(self, run: Callable[..., object], inputs: Sequence[Tensor], *, free: bool, batched: bool) -> bytes:
         """The graph of a part: of its windows for any number of them, of an image for any size."""
@@ -249,5 +263,5 @@ class EngineNet:
             if tuple(other.shape) != tuple(own.shape):
                 raise EngineError(f"it returns {tuple(other.shape)}, not {tuple(own.shape)}")
             difference = (torch.from_numpy(np.asarray(other)) - own).abs().mean() / own.abs().mean().clamp(min=1e-9)
-            if not float(difference) < TOLERANCE[self.dtype]:
+            if not float(difference) < TOLERANCE:
                 raise EngineError(f"what it computes differs by {float(difference):.1%}")

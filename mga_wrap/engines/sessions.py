@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib.util
 import io
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -42,13 +44,48 @@ def to_onnx(
     """
     buffer: Any = io.BytesIO()  # which the exporter takes, though its types do not say so
     names = [f"x{number}" for number in range(len(inputs))]
-    with warnings.catch_warnings(), torch.inference_mode(False), torch.no_grad():
+    with warnings.catch_warnings(), torch.inference_mode(False), torch.no_grad(), _quiet():
         warnings.simplefilter("ignore")  # torch's older exporter needs no package but onnx, and says that it is old
         given = tuple(x.clone() for x in inputs)  # out of inference mode, which the exporter does not take
         torch.onnx.export(
             module, given, buffer, dynamo=False, opset_version=_OPSET, input_names=names, dynamic_axes=dynamic
         )
     return buffer.getvalue()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the graph that torch's older exporter prints, whole, where it does not know an operator.
+
+    It is C++ that prints, whatever its own switch says, so the function that is called is another one meanwhile.
+    """
+    own: Any = getattr(torch._C, "_jit_onnx_log", None)
+    if own is None:
+        yield
+        return
+    torch._C._jit_onnx_log = lambda *_: None
+    try:
+        yield
+    finally:
+        torch._C._jit_onnx_log = own
+
+
+def open_converted(
+    module: nn.Module, inputs: Sequence[Tensor], *, threads: int, dtypes: tuple[torch.dtype, torch.dtype]
+) -> tuple[Session, Callable[[], Session]]:
+    """A module in OpenVINO by torch.export, for inputs of these shapes: slower to make than ONNX, and knows more.
+
+    Returns:
+        A session in the first dtype, and what opens one in the second.
+    """
+    import openvino
+
+    with warnings.catch_warnings(), torch.inference_mode(False), torch.no_grad():
+        warnings.simplefilter("ignore")
+        given = tuple(x.clone() for x in inputs)
+        model = openvino.convert_model(torch.export.export(module, given))
+    opened = partial(_openvino_session, model, list(range(len(inputs))), threads)
+    return opened(dtypes[0]), partial(opened, dtypes[1])
 
 
 def open_session(
@@ -87,12 +124,18 @@ def _onnxruntime(onnx: bytes, shapes: list[tuple[int, ...]], threads: int, dtype
 def _openvino(onnx: bytes, shapes: list[tuple[int, ...]], threads: int, dtype: torch.dtype) -> Session:
     import openvino
 
-    core = openvino.Core()
-    model = core.read_model(onnx)
+    model = openvino.Core().read_model(onnx)
     names = [one.get_any_name() for one in model.inputs]
     if any(one.partial_shape.is_dynamic for one in model.inputs):  # fixed shapes run up to twice as fast
         model.reshape({name: list(shapes[int(name[1:])]) for name in names})
-    compiled = core.compile_model(
+    return _openvino_session(model, [int(name[1:]) for name in names], threads, dtype)
+
+
+def _openvino_session(model: Any, numbers: Sequence[int], threads: int, dtype: torch.dtype) -> Session:
+    """What runs a model of fixed shapes, whose inputs are those of these numbers."""
+    import openvino
+
+    compiled = openvino.Core().compile_model(
         model,
         "CPU",
         {
@@ -106,7 +149,8 @@ def _openvino(onnx: bytes, shapes: list[tuple[int, ...]], threads: int, dtype: t
     outputs = compiled.outputs
 
     def run(arrays: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
-        found = request.infer(_named(names, arrays), share_inputs=True, share_outputs=True)
+        given = {place: arrays[number] for place, number in enumerate(numbers)}
+        found = request.infer(given, share_inputs=True, share_outputs=True)
         return [found[one] for one in outputs]
 
     return run

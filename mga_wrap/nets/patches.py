@@ -38,7 +38,7 @@ def windows_of(
     if crossing.layout == "shared":
         return x
     if crossing.layout == "image":
-        return x.repeat_interleave(index.shape[1], dim=0)
+        return x[:, None].expand(-1, index.shape[1], *x.shape[1:]).flatten(0, 1)
     return gather(x, index, size=size, p=p, ratio=crossing.ratio, halo=crossing.halo, border=border)
 
 
@@ -147,7 +147,7 @@ def at_most(value: int, limit: int) -> int:
 
 def _image_of(index: Tensor) -> Tensor:
     """(N,): the image that each patch belongs to."""
-    return torch.arange(index.shape[0], device=index.device).repeat_interleave(index.shape[1])
+    return torch.arange(index.shape[0], device=index.device)[:, None].expand_as(index).reshape(-1)
 
 
 def _grid_position(index: Tensor, gw: int) -> tuple[Tensor, Tensor]:

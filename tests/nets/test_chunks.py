@@ -54,6 +54,7 @@ def test_what_is_trained_sees_its_whole_batch(training: bool, monkeypatch: pytes
 
 @pytest.mark.parametrize("name", ["fsrcnn", "pan"])
 def test_a_network_in_chunks_is_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)  # of some random networks the last bits are larger than the tolerance
     net, lr = accelerate(create_backbone(name, scale=2), p=8).eval(), torch.rand(2, 3, 30, 41)
     with torch.inference_mode():
         expected = net(lr, k=11)
