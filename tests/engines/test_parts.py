@@ -114,6 +114,33 @@ def test_a_graph_that_holds_for_one_size_is_made_for_each(engine: str) -> None:
             torch.testing.assert_close(run(one), model(one), atol=1e-4, rtol=0)
 
 
+class Pools(nn.Module):
+    """Pools to a size that does not divide the image's, which the ONNX exporter does not know."""
+
+    scale = 2
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Conv2d(3, 12, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        pooled = nn.functional.adaptive_max_pool2d(x, (x.shape[-2] // 8, x.shape[-1] // 8))
+        wide = nn.functional.interpolate(pooled, size=x.shape[-2:], mode="nearest")
+        return nn.functional.pixel_shuffle(self.layer(x + wide), 2)
+
+
+@pytest.mark.skipif("openvino" not in installed_engines(), reason="needs openvino")
+def test_what_onnx_does_not_know_openvino_may(capfd: pytest.CaptureFixture[str]) -> None:
+    model, lr = Pools().eval(), synthetic(41, 61)
+    for dtype, close in ((torch.float32, 1e-4), (torch.bfloat16, 5e-2)):
+        with torch.no_grad():
+            torch.testing.assert_close(opened(model, "openvino", dtype)(lr), model(lr), atol=close, rtol=0)
+    assert "graph(" not in capfd.readouterr().out  # the exporter prints what it does not know, whole
+    if "onnxruntime" in installed_engines():
+        with pytest.raises(mga.EngineError, match="Pools cannot run in onnxruntime"):
+            opened(model, "onnxruntime")(lr)
+
+
 class Wrong(nn.Module):
     """What it computes hangs on values, which a graph does not see."""
 
