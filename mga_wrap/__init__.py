@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         TrainingError,
         UnfittedWarning,
     )
+    from mga_wrap.exporting.onnx_file import Exported, export
     from mga_wrap.fitting.fit import FitReport, fit
     from mga_wrap.fitting.least_squares import fit_coarse_tail
     from mga_wrap.hub import from_pretrained
@@ -52,6 +53,7 @@ __all__ = [
     "Data",
     "Distilled",
     "EngineError",
+    "Exported",
     "FitReport",
     "ImageError",
     "MGAError",
@@ -68,6 +70,7 @@ __all__ = [
     "compile",
     "create_backbone",
     "distill",
+    "export",
     "fit",
     "fit_coarse_tail",
     "from_pretrained",
@@ -87,6 +90,8 @@ _HOME = {
     "inspect": "mga_wrap.api",
     "CutConfig": "mga_wrap.config",
     "FitReport": "mga_wrap.fitting.fit",
+    "Exported": "mga_wrap.exporting.onnx_file",
+    "export": "mga_wrap.exporting.onnx_file",
     "fit": "mga_wrap.fitting.fit",
     "keep_freed_memory": "mga_wrap.memory",
     "create_backbone": "mga_wrap.backbones.registry",
