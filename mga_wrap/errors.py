@@ -6,6 +6,7 @@ MGAError                   catch this one to catch them all
 ├── CutError               the network cannot be cut, or not there
 ├── CheckpointError        a checkpoint is missing, broken or of another network
 ├── TrainingError          a training cannot go on: its loss is not finite
+├── EngineError            a network cannot run in another engine, or computes something else there
 └── ImageError             a file or an array is not an image that can be read or written
 ```
 

@@ -152,7 +152,7 @@ def test_what_makes_no_sense_is_told_before_anything_is_asked(words: tuple[str, 
 def test_list(hub: Hub, saved: Path) -> None:
     assert run("push", saved, NAME).exit_code == 0
     lines = run("list", "--hub", "owner").stdout.splitlines()
-    assert [line.split()[0] for line in lines] == [*mga.list_pretrained(), NAME]
+    assert [line.split()[0] for line in lines] == [*mga.list_pretrained(), *mga.list_students(), NAME]
     assert lines[-1] == f"{NAME:<11}  on the Hub"
 
 
