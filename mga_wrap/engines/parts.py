@@ -24,6 +24,8 @@ TRACED = (64, 96)
 """(height, width) by which a graph for every size is traced."""
 SIZES_CHECKED = 2
 """A graph for every size is held against the network at the first sizes that it runs; one for a size always."""
+SIZES_KEPT = 2
+"""What is compiled for a size holds memory for its maps: of each part the sizes used last are kept, no others."""
 TOLERANCE = 1e-3
 """Mean difference of what a graph computes in float32 over the mean of what the network computes."""
 FREE, FIXED, CONVERTED = "free", "fixed", "converted"
@@ -180,10 +182,19 @@ class EngineNet:
         """What a part makes of its inputs, in this engine."""
         shapes = tuple(tuple(x.shape) for x in inputs)
         key = (kind, shapes)
-        arrays = [x.numpy() for x in inputs]
-        if key not in self._sessions:
-            self._sessions[key] = self._opened(kind, run, inputs, shapes, batched=batched)
-        return self._sessions[key](arrays)
+        session = self._sessions.pop(key, None)
+        if session is None:
+            for old in [one for one in self._sessions if one[0] == kind][: 1 - SIZES_KEPT]:
+                del self._sessions[old]
+            session = self._opened(kind, run, inputs, shapes, batched=batched)
+        self._sessions[key] = session  # the one that was used last stands last
+        try:
+            return session([x.numpy() for x in inputs])
+        except Exception as error:  # of an engine: each has its own kinds
+            raise EngineError(
+                f"{type(self.net).__name__} failed in {self.engine}: its {kind} part, {one_line(error)}; use "
+                "engine='torch'"
+            ) from error
 
     def _opened(
         self,
@@ -198,6 +209,7 @@ class EngineNet:
 
         Raises:
             EngineError: neither a graph for every size nor one for this size computes what the network does.
+            ArgumentError: the network itself does not take these inputs.
         """
         failure = ""
         for way in self._ways(kind):
@@ -227,7 +239,16 @@ class EngineNet:
                 forget(name)
                 continue
             self._way[kind] = way
+            if way == FIXED:  # a folder of pictures may have as many sizes as pictures
+                del self._graphs[key]
             return session
+        try:
+            run(*(x.clone() for x in inputs))
+        except (RuntimeError, TypeError, ValueError, IndexError, AttributeError, AssertionError) as error:
+            raise ArgumentError(
+                f"{type(self.net).__name__} failed on {' and '.join(str(one) for one in shapes)}: {one_line(error)}; "
+                "expected an image that it takes in torch"
+            ) from error
         raise EngineError(
             f"{type(self.net).__name__} cannot run in {self.engine}: its {kind} part, {failure}; use engine='torch'"
         )

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from mga_wrap.config import ENGINES
+from mga_wrap.errors import EngineError, one_line
 
 ENGINES_IN_BFLOAT16 = ("openvino",)
 """Those that compute in bfloat16 on a CPU."""
@@ -41,15 +42,21 @@ def to_onnx(
         module: in eval mode.
         inputs: by whose shapes it is traced.
         dynamic: axes that may be of any length, by the input's name; the others hold for these shapes.
+
+    Raises:
+        EngineError: axes may be of any length, and tracing decided something by their lengths here.
     """
     buffer: Any = io.BytesIO()  # which the exporter takes, though its types do not say so
     names = [f"x{number}" for number in range(len(inputs))]
-    with warnings.catch_warnings(), torch.inference_mode(False), torch.no_grad(), _quiet():
-        warnings.simplefilter("ignore")  # torch's older exporter needs no package but onnx, and says that it is old
+    with warnings.catch_warnings(record=True) as said, torch.inference_mode(False), torch.no_grad(), _quiet():
+        warnings.simplefilter("always")  # torch's older exporter needs no package but onnx, and says that it is old
         given = tuple(x.clone() for x in inputs)  # out of inference mode, which the exporter does not take
         torch.onnx.export(
             module, given, buffer, dynamo=False, opset_version=_OPSET, input_names=names, dynamic_axes=dynamic
         )
+    decided = [one for one in said if issubclass(one.category, torch.jit.TracerWarning)]
+    if dynamic and decided:  # right for lengths like these, and elsewhere wrong in silence
+        raise EngineError(f"tracing decided something by the size: {one_line(Exception(decided[0].message))}")
     return buffer.getvalue()
 
 

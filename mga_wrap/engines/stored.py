@@ -48,10 +48,15 @@ def forget(key: str) -> None:
 
 
 def digest_of(net: nn.Module) -> str:
-    """Tells a network from any other: its layers, every value of its weights, its cut, the versions."""
-    digest = hashlib.sha256(f"{__version__} {torch.__version__} {type(net).__module__} {net!r}".encode())
+    """Tells a network from any other: its layers, every value of its weights, its cut, the versions.
+
+    How much is refined belongs to a call, and is in no graph.
+    """
+    layers = repr(net)
     if isinstance(net, MGANet):
-        digest.update(repr((net.config.as_json(), net.geometry)).encode())
+        cut = {name: value for name, value in net.config.as_json().items() if name not in ("k", "max_loss")}
+        layers = repr((dict(net.named_children()), cut, net.geometry))
+    digest = hashlib.sha256(f"{__version__} {torch.__version__} {type(net).__module__} {layers}".encode())
     for name, value in sorted(net.state_dict().items()):
         if isinstance(value, Tensor):
             digest.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())

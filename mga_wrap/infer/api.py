@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from mga_wrap.config import Amount
 from mga_wrap.infer.compiled import Engine, runner_for
-from mga_wrap.infer.engine import DType, run, run_traced
+from mga_wrap.infer.engine import DType, checked, run, run_traced
 from mga_wrap.infer.networks import Model, network_for
 from mga_wrap.nets.mga import MGANet, MGATrace
 from mga_wrap.pictures.arrays import array_from, batch_from, check_image
@@ -75,7 +75,7 @@ def upscale(
     def enlarged(lr: Tensor) -> Tensor:
         if engine == "torch":
             return run(net, lr, k=k, scale=scale, dtype=dtype)
-        return runner_for(net, engine, dtype)(lr, k=k)
+        return checked(net, lr, runner_for(net, engine, dtype)(lr, k=k), scale=scale)
 
     result: Image.Image | np.ndarray | Tensor
     if isinstance(image, Image.Image):

@@ -72,7 +72,7 @@ class Runner:
         self._nets: dict[tuple[str, DType | None, int], EngineNet] = {}
         self._chosen: dict[str, Choice] = {}
         self._digest: str | None = None
-        self._stamp = _stamp(net)
+        self._stamp = _stamp(net) if engine != "torch" else ()
 
     def __call__(self, lr: Tensor, *, k: Amount | None = None, max_loss: float | None = None) -> Tensor:
         """Enlarge a batch.
@@ -89,6 +89,7 @@ class Runner:
             ArgumentError: lr or k are not what the network takes.
             EngineError: the network cannot run in the engine that was asked for.
         """
+        k, max_loss = self._meant(lr, k, max_loss)
         choice = self.choice_for(lr, k=k, max_loss=max_loss)
         with _threads(self.threads):
             if choice.engine == "torch":
@@ -98,6 +99,7 @@ class Runner:
 
     def enlarge(self, lr: Tensor, *, k: Amount | None = None, max_loss: float | None = None) -> Result:
         """One image (1, 3, H, W), clipped, with what was refined; arguments and errors as a call's."""
+        k, max_loss = self._meant(lr, k, max_loss)
         choice = self.choice_for(lr, k=k, max_loss=max_loss)
         with _threads(self.threads):
             found = self._result(choice, lr, k=k, max_loss=max_loss)
@@ -105,16 +107,15 @@ class Runner:
 
     def choice_for(self, lr: Tensor, *, k: Amount | None = None, max_loss: float | None = None) -> Choice:
         """What runs an image of this size; with engine "auto" what is remembered, or else found now."""
-        if k is not None and not isinstance(self.net, MGANet):
-            raise ArgumentError(
-                f"got k={k!r} for {type(self.net).__name__}; only an MGANet takes k: see mga_wrap.accelerate"
-            )
+        k, max_loss = self._meant(lr, k, max_loss)
+        if self.engine == "torch":
+            return Choice("torch", self.dtype)
+        if self.engine == "auto" and (_device(self.net).type != "cpu" or own_dtype(self.net) != torch.float32):
+            return Choice("torch", self.dtype)
         if (stamp := _stamp(self.net)) != self._stamp:
             self._nets, self._chosen, self._digest, self._stamp = {}, {}, None, stamp
         if self.engine != "auto":
             return Choice(self.engine, self.dtype)
-        if _device(self.net).type != "cpu" or own_dtype(self.net) != torch.float32:
-            return Choice("torch", self.dtype)
         key = self._key(lr, k)
         if key not in self._chosen:
             found = _recalled(key)
@@ -124,6 +125,23 @@ class Runner:
                 _keep(key, found, seconds)
             self._chosen[key] = found
         return self._chosen[key]
+
+    def _meant(self, lr: Tensor, k: Amount | None, max_loss: float | None) -> tuple[Amount | None, float | None]:
+        """K and max_loss as the network has them now: what runs may be a copy in eval mode, made before.
+
+        Raises:
+            ArgumentError: lr is no batch, or k is for a network that has none.
+        """
+        if not isinstance(lr, Tensor) or lr.ndim != 4 or 0 in lr.shape or not lr.is_floating_point():
+            got = f"{lr.dtype} of shape {tuple(lr.shape)}" if isinstance(lr, Tensor) else type(lr).__name__
+            raise ArgumentError(f"got lr: {got}; expected a non-empty (B, 3, H, W), floating point in 0..1")
+        if isinstance(self.net, MGANet):
+            return self.net.k if k is None else k, self.net.max_loss if max_loss is None else max_loss
+        if k is not None:
+            raise ArgumentError(
+                f"got k={k!r} for {type(self.net).__name__}; only an MGANet takes k: see mga_wrap.accelerate"
+            )
+        return None, max_loss
 
     def _in_engine(self, choice: Choice) -> EngineNet:
         threads = self.threads or torch.get_num_threads()
@@ -264,10 +282,14 @@ def runner_for(net: nn.Module, engine: Engine, dtype: DType | None) -> Runner:
     return compile(net, engine=engine, dtype=dtype)
 
 
-def _stamp(net: nn.Module) -> tuple[tuple[int, int], ...]:
-    """Changes whenever a network's weights do: where each lies, and how often it was written to."""
-    tensors = (*net.parameters(), *net.buffers())
-    return tuple((x.data_ptr(), -1 if x.is_inference() else x._version) for x in tensors if not x.is_meta)
+@torch.no_grad()
+def _stamp(net: nn.Module) -> tuple[tuple[int, int, str], ...]:
+    """Changes whenever a network's weights do: where each lies, how often it was written to, and its sum.
+
+    What is written through ``.data`` or in inference mode is not counted as written; a sum takes milliseconds.
+    """
+    tensors = [x for x in (*net.parameters(), *net.buffers()) if not x.is_meta]
+    return tuple((x.data_ptr(), -1 if x.is_inference() else x._version, str(x.sum().item())) for x in tensors)
 
 
 def _alike(sr: Tensor, expected: Tensor, choice: Choice) -> bool:

@@ -77,7 +77,7 @@ class MaskPredictor(nn.Module):
         if self.resolution == "patch":
             feature = average(feature, p=p)  # (B, C, gh, gw)
         spatial = self.conv2(F.relu(self.conv1(feature)))  # (B, 1 or 2, H, W)
-        error = spatial.softmax(dim=1)[:, 1:] if spatial.shape[1] == 2 else spatial.sigmoid()  # (B, 1, H, W)
+        error = spatial.softmax(dim=1)[:, 1:] if self.conv2.out_channels == 2 else spatial.sigmoid()  # (B, 1, H, W)
         if self.resolution == "full":
             error = average(error, p=p)  # (B, 1, gh, gw)
         return self._weigh_neighbours(error).squeeze(1)

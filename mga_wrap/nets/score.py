@@ -90,7 +90,7 @@ class ScorePredictor(nn.Module):
         x = x + F.gelu(self.around(x))
         x = x + F.gelu(self.mix(x))
         predicted = (self.leave(x) + self.direct(standardised)).float()
-        mean, deviation = self.level.float().view(2, 1, 2, 1, 1)
+        mean, deviation = self.level.float().view(2, 1, 2, 1, 1).unbind()  # tracing minds an iteration
         return predicted * deviation + mean
 
     def statistics(self, feature: Tensor, lr: Tensor, coarse: Tensor, *, p: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -77,6 +78,8 @@ def test_the_image_is_torchs_at_any_size_and_k(engine: str, name: str, style: st
                 torch.testing.assert_close(chosen, best, atol=1e-3, rtol=1e-3)
                 gh, gw = grid_size(*(length * net.scale // net.geometry.zoom for length in (height, width)), net.p)
                 assert found.share == found.index.shape[1] / (gh * gw)  # type: ignore[union-attr]
+    if name != "pair":  # whose network takes an upsampled map's size from another, which tracing fixes
+        assert set(run._way.values()) == {parts.FREE}  # no graph had to be made again for a size
 
 
 @ENGINES
@@ -106,12 +109,40 @@ class TwoForms(nn.Module):
 
 
 @ENGINES
-def test_a_graph_that_holds_for_one_size_is_made_for_each(engine: str) -> None:
-    model, lr = TwoForms().eval(), synthetic(41, 56)
+@pytest.mark.parametrize("heights", [(41, 40, 43), (40, 44, 41)])  # the second: two sizes for which one graph is right
+def test_a_graph_that_holds_for_one_size_is_made_for_each(engine: str, heights: tuple[int, ...]) -> None:
+    model = TwoForms().eval()
     run = opened(model, engine)
-    for one in (lr, synthetic(40, 56), synthetic(43, 50)):
+    for height in heights:
+        one = synthetic(height, 56)
         with torch.no_grad():
             torch.testing.assert_close(run(one), model(one), atol=1e-4, rtol=0)
+
+
+@ENGINES
+@pytest.mark.parametrize("model", [mga.create_backbone("student-half", scale=2).eval(), TwoForms().eval()], ids=type)
+def test_sizes_that_are_gone_hold_no_memory(engine: str, model: nn.Module) -> None:
+    run = opened(model, engine)
+    for height in (40, 44, 48, 41, 40):
+        one = synthetic(height, 56)
+        with torch.no_grad():
+            torch.testing.assert_close(run(one), model(one), atol=1e-4, rtol=0)
+    assert [key[1] for key in run._sessions] == [((1, 3, 41, 56),), ((1, 3, 40, 56),)]
+    assert len(run._graphs) <= 1  # that for every size
+
+
+@ENGINES
+def test_an_engine_that_fails_while_it_runs_is_told(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = mga.create_backbone("student-half", scale=2).eval()
+    run = opened(model, engine)
+    run(synthetic(24, 32))
+
+    def fails(_: object) -> list[object]:
+        raise RuntimeError("no memory\nat all")
+
+    run._sessions = dict.fromkeys(run._sessions, fails)  # type: ignore[assignment]
+    with pytest.raises(mga.EngineError, match=rf"HalfStudent failed in {engine}: its plain part, no memory; use eng"):
+        run(synthetic(24, 32))
 
 
 class Pools(nn.Module):
@@ -201,6 +232,9 @@ def test_a_network_is_told_from_any_other() -> None:
         next(other.parameters()).view(-1)[7] += 1e-3  # one value of one tensor
     digests.add(digest_of(other))
     assert len(digests) == 5
+    net = network("fsrcnn")
+    assert digest_of(net.with_cut(config=replace(net.config, k=0.7, max_loss=0.3))) == digest_of(net)  # a call's
+    assert digest_of(net.with_cut(config=replace(net.config, halo=3))) != digest_of(net)
     assert digest_of(other) == digest_of(other)
 
 
@@ -211,5 +245,7 @@ def test_what_an_engine_does_not_take_is_told(engine: str) -> None:
         opened(model, engine, torch.float16)
     with pytest.raises(mga.ArgumentError, match=r"network of float64 on cpu; engine .* takes one of float32"):
         opened(mga.create_backbone("student-half", scale=2).double(), engine)
+    with pytest.raises(mga.ArgumentError, match=r"HalfStudent failed on \(1, 1, 24, 32\): .* channels"):
+        opened(model, engine)(torch.rand(1, 1, 24, 32))
     with pytest.raises(mga.ArgumentError, match=r"got lr of shape \(1, 1, 8, 8\)"):
         opened(network("fsrcnn"), engine)(torch.rand(1, 1, 8, 8))

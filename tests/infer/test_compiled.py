@@ -163,6 +163,51 @@ def test_a_network_that_has_learned_is_taken_over_anew(engine: str) -> None:
     torch.testing.assert_close(after, mga.upscale(LR, model=model), atol=1e-4, rtol=0)
 
 
+@ENGINES
+def test_weights_that_are_written_past_autograd_are_noticed(engine: str) -> None:
+    model = mga.create_backbone("student-half", scale=2).eval()
+    runner = mga.compile(model, engine=engine)  # type: ignore[arg-type]
+    before = runner(LR)
+    for parameter in model.parameters():
+        parameter.data.neg_()  # counted by no version
+    assert not torch.equal(before, runner(LR))
+    torch.testing.assert_close(runner(LR), mga.upscale(LR, model=model), atol=1e-4, rtol=0)
+
+
+@ENGINES
+def test_k_is_that_of_the_network_at_the_call(engine: str) -> None:
+    model = mga.from_pretrained("fsrcnn-m-x2").train()  # of which a copy runs
+    runner = mga.compile(model, engine=engine)  # type: ignore[arg-type]
+    shares = []
+    for model.k in (0.25, 1.0, 0):
+        shares.append(runner.enlarge(LR).share)
+    assert shares[1:] == [1, 0]
+    assert 0 < shares[0] < 0.5
+    assert model.training
+
+
+@ENGINES
+def test_what_is_no_batch_is_refused(engine: str) -> None:
+    runner = mga.compile(net(), engine=engine)  # type: ignore[arg-type]
+    for bad, got in (
+        (LR[0], r"float32 of shape \(3, 40, 56\)"),
+        (LR[..., :0], r"float32 of shape \(1, 3, 40, 0\)"),
+        ((LR * 255).to(torch.uint8), "uint8"),
+        ("lr.png", "str"),
+    ):
+        with pytest.raises(mga.ArgumentError, match=f"got lr: .*{got}.*; expected a non-empty"):
+            runner(bad)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("engine", ["torch", *installed_engines()])
+def test_another_scale_than_that_asked_for_is_refused(engine: str) -> None:
+    model = nn.Sequential(
+        nn.Conv2d(3, 12, 3, padding=1), nn.PixelShuffle(2)
+    ).eval()  # says its scale by its image alone
+    with pytest.raises(mga.ArgumentError, match="got scale=4 and a model that enlarges by 2"):
+        mga.upscale(LR, model=model, scale=4, engine=engine)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("engine", [*installed_engines(), "auto"])
 def test_upscale_takes_an_engine(engine: str) -> None:
     model = net()
