@@ -78,7 +78,7 @@ def test_the_image_is_torchs_at_any_size_and_k(engine: str, name: str, style: st
                 torch.testing.assert_close(chosen, best, atol=1e-3, rtol=1e-3)
                 gh, gw = grid_size(*(length * net.scale // net.geometry.zoom for length in (height, width)), net.p)
                 assert found.share == found.index.shape[1] / (gh * gw)  # type: ignore[union-attr]
-    if name != "pair":  # whose network takes an upsampled map's size from another, which tracing fixes
+    if name != "pair":  # whose large network pads behind an `if` on the size
         assert set(run._way.values()) == {parts.FREE}  # no graph had to be made again for a size
 
 
