@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from mga_wrap.infer.api import upscale
     from mga_wrap.infer.compiled import Runner, compile
     from mga_wrap.memory import keep_freed_memory
-    from mga_wrap.names import list_pretrained
+    from mga_wrap.names import list_pretrained, list_students
     from mga_wrap.nets.mask import MaskPredictor
     from mga_wrap.nets.mga import MGANet
     from mga_wrap.networks.plain import save_network
