@@ -54,6 +54,8 @@ def best_window(
     until = time.monotonic() + seconds
     smallest = SIDE // 2 * met.scale
     pictures = read_pictures(images, smallest=min(smallest, max(one.p for one in windows) * met.scale))
+    room = max(min(picture.shape[:2]) for picture in pictures) // met.scale
+    windows = [one for one in windows if one.p + 2 * one.halo <= room] or windows[:1]  # `fit` refuses what holds none
     places = []
     for crop in itertools.islice(crops(pictures, scale=met.scale, side=SIDE, seed=seed), CROPS):
         lr = crop.lr.to(met.example)
