@@ -17,7 +17,7 @@ from mga_wrap.engines.sessions import ENGINES_IN_BFLOAT16, Session, open_convert
 from mga_wrap.engines.stored import digest_of, forget, stored
 from mga_wrap.errors import ArgumentError, EngineError, one_line
 from mga_wrap.nets.chunks import PIXELS
-from mga_wrap.nets.mga import MGANet, neediest, score_of
+from mga_wrap.nets.mga import MGANet, MGATrace, neediest, score_of
 from mga_wrap.nets.patches import grid_size
 
 TRACED = (64, 96)
@@ -114,6 +114,34 @@ class EngineNet:
             if k == "dense":
                 return Result(self._whole("dense", lambda x: net.refine(*net.base(x)[1:], dense=True), lr), None)
             return self._refined(net, lr, k, max_loss)
+
+    @torch.inference_mode()
+    def trace(self, lr: Tensor, *, k: Amount | None = None, max_loss: float | None = None) -> MGATrace:
+        """`MGANet.trace` of one image; of a network that is accelerated."""
+        net = self.net
+        assert isinstance(net, MGANet)
+
+        def base(x: Tensor) -> tuple[Tensor, ...]:
+            coarse, *crossing = net.base(x)
+            return (coarse, net.mask(crossing[0], x, coarse, p=net.p), *crossing)
+
+        with self._lock:
+            k = net.check(lr, k)
+            found = self._run("traced", base, [lr.contiguous()])
+            coarse, predicted, *crossing = (torch.from_numpy(np.array(x)) for x in found)
+            sr, index = coarse, None
+            if k == "dense":
+                sr = self._whole("dense", lambda x: net.refine(*net.base(x)[1:], dense=True), lr)
+            elif k != 0:
+                size = (crossing[0].shape[-2], crossing[0].shape[-1])
+                index = self._chosen(net, predicted, size, k, max_loss)
+                if index is not None:
+                    maps = [
+                        x.numpy() for x, one in zip(crossing, net.geometry.crossing, strict=True) if not one.for_score
+                    ]
+                    sr = coarse.clone()
+                    self._refine(net, sr.numpy()[0], maps, index[0].tolist(), size)
+        return MGATrace(lr=lr, feature=crossing[0], coarse=coarse, score=score_of(predicted), index=index, sr=sr)
 
     def _whole(self, kind: str, run: Callable[[Tensor], Tensor], lr: Tensor) -> Tensor:
         (sr,) = self._run(kind, run, [lr.contiguous()])

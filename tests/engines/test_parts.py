@@ -83,6 +83,20 @@ def test_the_image_is_torchs_at_any_size_and_k(engine: str, name: str, style: st
 
 
 @ENGINES
+@pytest.mark.parametrize("name", ["fsrcnn", "pair"])
+def test_a_trace_shows_what_torchs_does(engine: str, name: str) -> None:
+    net = network(name)
+    run, lr = opened(net, engine), synthetic(40, 56)
+    for k in AMOUNTS:
+        found, expected = run.trace(lr, k=k), net.trace(lr, k=k)  # type: ignore[arg-type]
+        for part in ("feature", "coarse", "score"):
+            torch.testing.assert_close(getattr(found, part), getattr(expected, part), atol=1e-4, rtol=1e-3)
+        torch.testing.assert_close(found.sr, expected_of(net, lr, k, found.index), atol=1e-4, rtol=0)
+        assert found.share == expected.share
+        assert found.lr is lr
+
+
+@ENGINES
 def test_a_plain_network_and_a_batch(engine: str) -> None:
     model = mga.create_backbone("student-half", scale=2).eval()
     lr = torch.cat([synthetic(40, 56), synthetic(40, 56).flip(3)])
