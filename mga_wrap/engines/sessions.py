@@ -7,7 +7,7 @@ import io
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -128,10 +128,21 @@ def _onnxruntime(onnx: bytes, shapes: list[tuple[int, ...]], threads: int, dtype
     return run
 
 
-def _openvino(onnx: bytes, shapes: list[tuple[int, ...]], threads: int, dtype: torch.dtype) -> Session:
+@cache
+def openvino_core() -> Any:
+    """The one `openvino.Core` of this process.
+
+    Each core gives the thread a stack for its signals (AMX needs a larger one), and puts the one before back when it
+    goes. Cores that do not go in the reverse order leave a stack that is freed: the next signal that Python handles,
+    Ctrl-C or the end of a child, overwrites what lies there now, or ends the process.
+    """
     import openvino
 
-    model = openvino.Core().read_model(onnx)
+    return openvino.Core()
+
+
+def _openvino(onnx: bytes, shapes: list[tuple[int, ...]], threads: int, dtype: torch.dtype) -> Session:
+    model = openvino_core().read_model(onnx)
     names = [one.get_any_name() for one in model.inputs]
     if any(one.partial_shape.is_dynamic for one in model.inputs):  # fixed shapes run up to twice as fast
         model.reshape({name: list(shapes[int(name[1:])]) for name in names})
@@ -140,9 +151,7 @@ def _openvino(onnx: bytes, shapes: list[tuple[int, ...]], threads: int, dtype: t
 
 def _openvino_session(model: Any, numbers: Sequence[int], threads: int, dtype: torch.dtype) -> Session:
     """What runs a model of fixed shapes, whose inputs are those of these numbers."""
-    import openvino
-
-    compiled = openvino.Core().compile_model(
+    compiled = openvino_core().compile_model(
         model,
         "CPU",
         {

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import signal
+import subprocess
 import sys
 from collections.abc import Sequence
 from types import SimpleNamespace
@@ -86,3 +88,29 @@ def test_a_graph_computes_what_its_module_does(engine: str, dtype: torch.dtype) 
         close = 1e-5 if dtype == torch.float32 else 3e-2
         for own, found in zip(expected, run([image.numpy(), other.numpy()]), strict=True):
             torch.testing.assert_close(torch.from_numpy(np.array(found)), own, atol=close, rtol=close)
+
+
+DROPPED = """
+import gc, os, signal
+import torch
+from torch import nn
+from mga_wrap.engines.sessions import open_session, to_onnx
+lr = torch.rand(1, 3, 8, 8)
+graph = to_onnx(nn.ReLU(), [lr])
+sessions = [open_session("openvino", graph, shapes=[lr.shape], threads=1, dtype=torch.float32) for _ in range(2)]
+while sessions:
+    sessions.pop(0)([lr.numpy()])
+    gc.collect()
+signal.signal(signal.SIGUSR1, lambda *_: print("handled"))
+for _ in range(3):
+    os.kill(os.getpid(), signal.SIGUSR1)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="needs POSIX signals")
+def test_signals_are_handled_after_sessions_are_gone() -> None:
+    """By a stack that OpenVINO had freed, the first of them ended the process."""
+    pytest.importorskip("openvino", reason="pip install -e .[dev]")
+    result = subprocess.run([sys.executable, "-c", DROPPED], capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout.split()) == (0, ["handled"] * 3), result.stderr
