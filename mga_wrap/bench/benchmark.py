@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from mga_wrap.bench.checks import check_clock, check_networks, check_numbers, check_pair
 from mga_wrap.bench.conclude import conclude
-from mga_wrap.bench.entries import Entry, engine_entries, entries_of, fastest_format, memory_of
+from mga_wrap.bench.entries import (
+    Entry,
+    compiled_entry,
+    engine_entries,
+    entries_of,
+    fastest_format,
+    memory_of,
+)
+from mga_wrap.bench.kept import kept_entries
 from mga_wrap.bench.matrix_product import matrix_product
-from mga_wrap.bench.result import Bench
+from mga_wrap.bench.result import ACCELERATED, BEST_FORMAT, Bench
 from mga_wrap.bench.timing import Call, Clock, Timing, Track, time_in_turn
-from mga_wrap.infer.engine import DType, evaluating, own_dtype
+from mga_wrap.infer.engine import DType, evaluating, own_dtype, torch_threads
 from mga_wrap.infer.networks import device_of
 from mga_wrap.nets.mga import MGANet
 from mga_wrap.origin import unwrapped
@@ -33,6 +40,7 @@ def bench(
     repeats: int = 5,
     clock: Clock = "wall",
     engines: bool = True,
+    compiled: bool = False,
     memory: bool = True,
     track: Track = iter,
 ) -> Bench:
@@ -52,7 +60,9 @@ def bench(
         repeats: rounds that count, after one that does not.
         clock: "wall", or "processor" for a machine with other work on it: seconds of this process's own work, which
             are those on the wall for one thread that is not disturbed (CPU with threads=1 only).
-        engines: also run both networks in onnxruntime and OpenVINO, where they are installed (CPU only).
+        engines: also run both networks in onnxruntime and OpenVINO, where they are installed, and in torch with freed
+            memory kept, in a process of its own (CPU only).
+        compiled: also run the original by torch.compile, which takes a compiler for C++ and a minute to start.
         memory: also measure memory, for which a process is started for each row on the CPU.
         track: hands the rounds on, and may show progress.
 
@@ -81,17 +91,23 @@ def bench(
     check_numbers(size, shares, threads, repeats)
     check_clock(net, clock, threads)
     shares = [float(share) for share in shares]  # a k of 1 is one patch, of 1.0 all of them
-    with _threads(threads), evaluating(original), evaluating(net):
+    with torch_threads(threads), evaluating(original), evaluating(net):
         lr = image_for(original, size)
         check_pair(net, original, lr)
         best = fastest_format(original, lr, dtype, clock)
-        in_engines, engine_notes = engine_entries(net, original, lr, best, shares) if engines else ([], [])
-        entries = [*entries_of(net, original, lr, best, shares), *in_engines]
-        timings, products = _timed(entries, repeats=repeats, device=lr.device, clock=clock, track=track)
+        own = entries_of(net, original, lr, best, shares)
+        in_engines, notes = engine_entries(net, original, lr, best, shares) if engines else ([], [])
+        by_compiler, compile_notes = compiled_entry(original, lr, best) if compiled else ([], [])
+        on_cpu = engines and lr.device.type == "cpu"
+        to_keep = [entry for entry in own if entry.name in (BEST_FORMAT, ACCELERATED)] if on_cpu else []
+        with kept_entries(to_keep, lr, clock) as (kept, kept_notes):
+            entries = [*own, *kept, *by_compiler, *in_engines]
+            timings, products = _timed(entries, repeats=repeats, device=lr.device, clock=clock, track=track)
         highest, memory_notes = memory_of(entries, lr) if memory else ({}, [])
         title = _title(original, lr, clock)
     by_key = {entry.key: entry for entry in entries}
-    return conclude(by_key, timings, products, highest, title=title, notes=[*engine_notes, *memory_notes])
+    notes += compile_notes + kept_notes + memory_notes
+    return conclude(by_key, timings, products, highest, title=title, notes=notes)
 
 
 def image_for(original: nn.Module, size: tuple[int, int]) -> Tensor:
@@ -118,14 +134,3 @@ def _title(original: nn.Module, lr: Tensor, clock: Clock) -> str:
     device = f"{lr.device.type}, {torch.get_num_threads()} thread(s)" if lr.device.type == "cpu" else str(lr.device)
     seconds = ", seconds of the processor" if clock == "processor" else ""
     return f"{type(original).__name__}, {width} x {height}, {device}, torch {torch.__version__}{seconds}"
-
-
-@contextmanager
-def _threads(threads: int | None) -> Iterator[None]:
-    before = torch.get_num_threads()
-    try:
-        if threads is not None:
-            torch.set_num_threads(threads)
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from mga_wrap.bench.memory import peak_memory
-from mga_wrap.bench.result import ACCELERATED, AS_IT_RUNS, BEST_FORMAT, COARSE
+from mga_wrap.bench.result import ACCELERATED, AS_IT_RUNS, BEST_FORMAT, COARSE, COMPILED
 from mga_wrap.bench.timing import Call, Clock, time_in_turn
 from mga_wrap.counting import count_macs
 from mga_wrap.engines.parts import EngineNet
@@ -63,14 +65,10 @@ def entries_of(net: MGANet, original: nn.Module, lr: Tensor, best: Format, share
 def _network_entry(
     name: str, net: nn.Module, lr: Tensor, run_format: Format, macs: int, *, share: float | None = None
 ) -> Entry:
-    options = {} if share is None else {"k": share}  # a share of 0 is k=0
+    options: dict[str, float] = {} if share is None else {"k": share}  # a share of 0 is k=0
 
-    def run() -> None:
-        with run_format.autocast(lr):
-            net(run_format.lay(lr), **options)
-
-    timed_by_part = net if isinstance(net, MGANet) else None
-    return Entry(name, run_format, Call(run, timed_by_part), macs, lr.device, share, net, options)
+    call = Call(partial(_run_in, run_format, net, lr, **options), net if isinstance(net, MGANet) else None)
+    return Entry(name, run_format, call, macs, lr.device, share, net, options)
 
 
 def fastest_format(original: nn.Module, lr: Tensor, dtype: DType | None, clock: Clock) -> Format:
@@ -102,37 +100,61 @@ def engine_entries(
     if best.dtype == torch.bfloat16:
         wanted += [(name, torch.bfloat16) for name in names if name in ENGINES_IN_BFLOAT16]
     entries, notes = [], []
-    expected, (height, width) = original(lr.clone()), lr.shape[-2:]
+    expected = original(lr.clone())
     for name, dtype in wanted:
-        run_format = Format(channels_last=False, dtype=dtype)
-
-        def entry(of: nn.Module, label: str, macs: int, share: float | None) -> Entry:
-            call = _engine_call(engines[of], lr, share)  # noqa: B023  # called within the round
-            return Entry(label, run_format, Call(call), macs, lr.device, share)  # noqa: B023
-
         try:
-            engines = {
-                one: EngineNet(one, engine=name, dtype=dtype, threads=torch.get_num_threads())
-                for one in (original, net)
-            }
-            difference = float((engines[original](lr) - expected).abs().mean() / expected.abs().mean())
-            if not difference < _ENGINE_TOLERANCE[dtype]:
-                raise MGAError(f"its result differs by {difference:.1%}")
-            entries.append(entry(original, name, count_macs(original, lr), None))
-            for share in shares:
-                engines[net](lr, k=share)  # what cannot run is told before it is timed
-                macs = net.macs(height, width, k=share)["total"]
-                entries.append(entry(net, f"{ACCELERATED} in {name}", macs, share))
+            entries += _in_engine(net, original, lr, expected, shares, name, dtype)
         except Exception as error:  # an engine's own kinds of error; the others are measured all the same
+            run_format = Format(channels_last=False, dtype=dtype)
             notes.append(f"{name}, {run_format}: {one_line(error)}")
     return entries, notes
 
 
-def _engine_call(net: EngineNet, lr: Tensor, share: float | None) -> Callable[[], None]:
-    def run() -> None:
-        net(lr, k=share)
+def _in_engine(
+    net: MGANet,
+    original: nn.Module,
+    lr: Tensor,
+    expected: Tensor,
+    shares: Sequence[float],
+    name: str,
+    dtype: torch.dtype,
+) -> list[Entry]:
+    """Both networks in one engine.
 
-    return run
+    Raises:
+        MGAError: it cannot run them, or what it makes of the original is not what was expected.
+    """
+    threads, (height, width) = torch.get_num_threads(), lr.shape[-2:]
+    of_original, of_net = (EngineNet(one, engine=name, dtype=dtype, threads=threads) for one in (original, net))
+    difference = float((of_original(lr) - expected).abs().mean() / expected.abs().mean())
+    if not difference < _ENGINE_TOLERANCE[dtype]:
+        raise MGAError(f"its result differs by {difference:.1%}")
+    run_format = Format(channels_last=False, dtype=dtype)
+    entries = [Entry(name, run_format, Call(partial(of_original, lr)), count_macs(original, lr), lr.device)]
+    for share in shares:
+        call = partial(of_net, lr, k=share)
+        call()  # what cannot run is told before it is timed
+        macs = net.macs(height, width, k=share)["total"]
+        entries.append(Entry(f"{ACCELERATED} in {name}", run_format, Call(call), macs, lr.device, share))
+    return entries
+
+
+def compiled_entry(original: nn.Module, lr: Tensor, best: Format) -> tuple[list[Entry], list[str]]:
+    """The original by torch.compile in the best format, and what that took to start, or why it cannot be."""
+    compiled: Any = torch.compile(original)  # a module, though its type does not say so
+    call = partial(_run_in, best, compiled, lr)
+    start = time.perf_counter()
+    try:
+        call()
+    except Exception as error:  # of the compiler, of the one that it calls: each has its own kinds
+        return [], [f"torch.compile: {one_line(error)}"]
+    note = f"torch.compile took {time.perf_counter() - start:.0f} s to start, at each size anew"
+    return [Entry(COMPILED, best, Call(call), count_macs(original, lr), lr.device)], [note]
+
+
+def _run_in(run_format: Format, net: nn.Module, lr: Tensor, **options: float) -> None:
+    with run_format.autocast(lr):
+        net(run_format.lay(lr), **options)
 
 
 def memory_of(entries: Sequence[Entry], lr: Tensor) -> tuple[dict[str, int | None], list[str]]:

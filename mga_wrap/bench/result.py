@@ -14,6 +14,8 @@ AS_IT_RUNS, BEST_FORMAT, COARSE = "original as it runs", "original, best format"
 """The names of the rows that are always there."""
 ACCELERATED = "accelerated"
 """Of the accelerated network in torch; in another engine the row's name says which."""
+COMPILED = "torch.compile"
+"""The original, where that was asked for."""
 _PRINTED_WIDTH = 80
 
 

@@ -59,8 +59,11 @@ def bench(
         str, typer.Option(help="wall, or processor on a busy machine: this process's own seconds, for --threads 1.")
     ] = "wall",
     engines: Annotated[
-        bool, typer.Option(help="Also run the original in onnxruntime and OpenVINO, if installed.")
+        bool, typer.Option(help="Also run both in onnxruntime and OpenVINO, if installed, and with freed memory kept.")
     ] = True,
+    compiled: Annotated[
+        bool, typer.Option("--compile", help="Also run the original by torch.compile: a minute to start.")
+    ] = False,
     memory: Annotated[bool, typer.Option(help="Also measure memory, in a process for each row.")] = True,
     device: Device = "auto",
     csv: Annotated[Path | None, typer.Option(help="Also write the rows to this file.")] = None,

@@ -8,8 +8,8 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
@@ -24,7 +24,7 @@ from mga_wrap.engines.sessions import ENGINES_IN_BFLOAT16, installed_engines
 from mga_wrap.engines.stored import cache_folder, digest_of
 from mga_wrap.errors import ArgumentError, MGAError
 from mga_wrap.files import whole_file
-from mga_wrap.infer.engine import DType, check_dtype, checked, own_dtype, run, run_traced
+from mga_wrap.infer.engine import DType, check_dtype, checked, own_dtype, run, run_traced, torch_threads
 from mga_wrap.infer.eval_mode import in_eval_mode
 from mga_wrap.infer.networks import device_of
 from mga_wrap.nets.mga import MGANet
@@ -91,7 +91,7 @@ class Runner:
         """
         k, max_loss = self._meant(lr, k, max_loss)
         choice = self.choice_for(lr, k=k, max_loss=max_loss)
-        with _threads(self.threads):
+        with torch_threads(self.threads):
             if choice.engine == "torch":
                 return run(self.net, lr, k=k, max_loss=max_loss, dtype=choice.dtype)
             sr = self._in_engine(choice)(lr.float().cpu(), k=k, max_loss=max_loss)
@@ -101,7 +101,7 @@ class Runner:
         """One image (1, 3, H, W), clipped, with what was refined; arguments and errors as a call's."""
         k, max_loss = self._meant(lr, k, max_loss)
         choice = self.choice_for(lr, k=k, max_loss=max_loss)
-        with _threads(self.threads):
+        with torch_threads(self.threads):
             found = self._result(choice, lr, k=k, max_loss=max_loss)
             return replace(found, sr=checked(self.net, lr, found.sr))
 
@@ -120,7 +120,7 @@ class Runner:
         if key not in self._chosen:
             found = _recalled(key)
             if found is None:
-                with _threads(self.threads):
+                with torch_threads(self.threads):
                     found, seconds = self._find(lr, k=k, max_loss=max_loss)
                 _keep(key, found, seconds)
             self._chosen[key] = found
@@ -301,18 +301,6 @@ def _alike(sr: Tensor, expected: Tensor, choice: Choice) -> bool:
 
 def _device(net: nn.Module) -> torch.device:
     return device_of(net) or torch.device("cpu")
-
-
-@contextmanager
-def _threads(threads: int | None) -> Iterator[None]:
-    before = torch.get_num_threads()
-    try:
-        if threads is not None:
-            torch.set_num_threads(threads)
-        yield
-    finally:
-        if threads is not None:
-            torch.set_num_threads(before)
 
 
 # --------------------------------------------------------------------------------------------------- what is remembered

@@ -133,6 +133,19 @@ def evaluating(net: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
+def torch_threads(threads: int | None) -> Iterator[None]:
+    """That many threads of torch, and as many as before afterwards; None leaves them."""
+    before = torch.get_num_threads()
+    try:
+        if threads is not None:
+            torch.set_num_threads(threads)
+        yield
+    finally:
+        if threads is not None:
+            torch.set_num_threads(before)
+
+
+@contextmanager
 def _ready(net: Net, lr: Tensor, dtype: DType | None) -> Iterator[tuple[Net, Tensor]]:
     """The network in eval mode, the batch as it needs it, and the network's errors told in one line."""
     device = device_of(net) or lr.device

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from mga_wrap.api import accelerate
 from mga_wrap.backbones.registry import create_backbone
 from mga_wrap.bench import entries as entries_module
-from mga_wrap.bench.entries import engine_entries, entries_of, fastest_format, memory_of
+from mga_wrap.bench.entries import compiled_entry, engine_entries, entries_of, fastest_format, memory_of
 from mga_wrap.bench.result import AS_IT_RUNS, BEST_FORMAT, COARSE
 from mga_wrap.bench.timing import Call, Timing
 from mga_wrap.counting import count_macs
@@ -127,3 +127,22 @@ def test_memory_is_that_of_the_networks_or_a_note(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(entries_module, "peak_memory", fails)
     assert memory_of(found, LR) == ({}, ["no memory: it is gone"])
+
+
+def test_torch_compile_is_a_row_and_tells_what_it_took_to_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "compile", lambda net: net)
+    (found,), (note,) = compiled_entry(MODEL, LR, BEST)
+    assert (found.name, found.format, found.share, found.macs) == ("torch.compile", BEST, None, count_macs(MODEL, LR))
+    assert found.call.run() is None
+    assert note == "torch.compile took 0 s to start, at each size anew"
+
+
+def test_a_compiler_that_fails_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(net: nn.Module) -> Callable[..., Tensor]:
+        def run(lr: Tensor) -> Tensor:
+            raise RuntimeError("no C++ compiler\nand more")
+
+        return run
+
+    monkeypatch.setattr(torch, "compile", failing)
+    assert compiled_entry(MODEL, LR, BEST) == ([], ["torch.compile: no C++ compiler"])

@@ -42,6 +42,7 @@ def bench(
     repeats: int,
     clock: str,
     engines: bool,
+    compiled: bool,
     memory: bool,
     device: str,
     csv: Path | None,
@@ -63,6 +64,7 @@ def bench(
             repeats=repeats,
             clock=cast(Clock, clock),
             engines=engines,
+            compiled=compiled,
             memory=memory,
             track=lambda rounds: progress.track(rounds, description="measuring"),
         )
