@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import csv
 import os
-import platform
 import shlex
 import shutil
 import sys
@@ -36,6 +35,7 @@ from mga_wrap.figures.cropping import cut_out
 from mga_wrap.figures.panels import side_by_side
 from mga_wrap.files import whole_file
 from mga_wrap.infer import enlarge
+from mga_wrap.infer.remembered import processor
 from mga_wrap.measure import evaluate, means
 from mga_wrap.names import PLAIN, list_pretrained, list_students, shipped_folder
 from mga_wrap.networks import load_network
@@ -110,7 +110,7 @@ def measure(name: str, data: Path) -> None:
         run([*shlex.split(eval_command(name, shlex.quote(str(where)))), "--csv", str(folder / f"{each}.csv"), *plot])
     run([*shlex.split(bench_command(name)), "--csv", str(folder / "bench.csv")])
     with whole_file(HERE / MACHINE) as part:
-        part.write_text(f"{_processor()}, torch {torch.__version__}\n", encoding="utf-8")
+        part.write_text(f"{processor()}, torch {torch.__version__}\n", encoding="utf-8")
     draw(name)
 
 
@@ -131,13 +131,6 @@ def draw(name: str) -> None:
     }
     panels = side_by_side({label: cut_out(picture, CROP) for label, picture in shown.items()})
     write_image(Picture(panels.astype(np.float32) / 255), path=HERE / name / PICTURE)
-
-
-def _processor() -> str:
-    found = Path("/proc/cpuinfo")
-    lines = found.read_text(encoding="utf-8").splitlines() if found.is_file() else []
-    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return named[0] if named else platform.processor() or platform.machine()
 
 
 # --------------------------------------------------------------------------------------------------------------- cards

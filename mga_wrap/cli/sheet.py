@@ -14,6 +14,7 @@ from mga_wrap.cli.options import (
     Data,
     DataScale,
     Device,
+    EngineName,
     K,
     LowRes,
     ModelName,
@@ -25,6 +26,7 @@ from mga_wrap.cli.options import (
     read_k,
     read_network_args,
 )
+from mga_wrap.config import check_engine
 
 
 @command("sheet")
@@ -43,8 +45,10 @@ def sheet(
     lr: LowRes = None,
     crop: Crop = None,
     device: Device = "auto",
+    engine: EngineName = "torch",
 ) -> dict[str, Any]:
     """Draw a figure for each picture: the mask, the refined patches, and crops with PSNR and SSIM."""
+    check_engine(engine)
     check_there(data, lr)
     check_network(model, original, base, weights=weights)
     return {"network_args": read_network_args(network_args), "k": read_k(k)}

@@ -26,7 +26,6 @@ from mga_wrap.cli.options import (
     read_network_args,
 )
 from mga_wrap.config import check_engine, check_max_loss
-from mga_wrap.errors import ArgumentError
 
 
 @command("upscale")
@@ -55,10 +54,6 @@ def upscale(
     check_network(model, original, base, weights=weights)
     amount = read_k(k)
     check_engine(engine)
-    if mask and engine != "torch":
-        raise ArgumentError(
-            f"got --mask with --engine {engine}; what was predicted is shown by torch alone: leave one out"
-        )
     if max_loss is not None:
         check_max_loss(max_loss)
     check_any_there(inputs)

@@ -16,6 +16,8 @@ from mga_wrap.nets.mga import MGANet
 from mga_wrap.version import __version__
 
 VARIABLE = "MGA_WRAP_CACHE"
+MOST = 2 * 2**30
+"""Bytes of graphs that are kept; beyond it those that were not used for the longest time go."""
 
 
 def cache_folder() -> Path:
@@ -34,11 +36,32 @@ def stored(key: str, make: Callable[[], bytes]) -> bytes:
     """
     path = cache_folder() / f"{key}.onnx"
     with suppress(OSError):
-        return path.read_bytes()
+        found = path.read_bytes()
+        with suppress(OSError):  # of a folder that can be read alone
+            os.utime(path)
+        return found
     made = make()
     with suppress(OSError), whole_file(path) as part:
         part.write_bytes(made)
+    _tidy()
     return made
+
+
+def _tidy() -> None:
+    """Delete graphs until `MOST` is left; one that cannot be deleted stays."""
+    graphs: list[tuple[float, int, Path]] = []
+    with suppress(OSError):
+        for path in cache_folder().glob("*.onnx"):
+            with suppress(OSError):  # another process has deleted it
+                about = path.stat()
+                graphs.append((about.st_mtime, about.st_size, path))
+    left = sum(size for _, size, _ in graphs)
+    for _, size, path in sorted(graphs)[:-1]:
+        if left <= MOST:
+            return
+        with suppress(OSError):
+            path.unlink()
+            left -= size
 
 
 def forget(key: str) -> None:

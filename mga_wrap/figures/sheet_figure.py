@@ -10,6 +10,7 @@ from mga_wrap.figures.cropping import Crop, cut_out, neediest_crop
 from mga_wrap.figures.overlays import grid_on_picture, mask_overlay, refined_patches, spotlight
 from mga_wrap.figures.sheet_layout import Panel, SheetFigure, panel_width
 from mga_wrap.infer.api import enlarge, explain
+from mga_wrap.infer.compiled import Engine
 from mga_wrap.measure.error_mask import mask_of, patch_side
 from mga_wrap.measure.settings import Setting
 from mga_wrap.nets.mga import MGANet, MGATrace
@@ -24,7 +25,9 @@ _CROP_SIDES = (160, 80, 64, 40)  # sides of a crop, pixels: 320 of a panel is a 
 _CROP_SHARE = 3  # of the picture's shorter side, at most
 
 
-def sheet_figure(net: MGANet, lr: Picture, hr: np.ndarray, *, name: str, k: Amount | None = None) -> SheetFigure:
+def sheet_figure(
+    net: MGANet, lr: Picture, hr: np.ndarray, *, name: str, k: Amount | None = None, engine: Engine = "torch"
+) -> SheetFigure:
     """Enlarge a picture in every way, and show where the predicted error is largest.
 
     PSNR and SSIM are of the whole picture, on Y, ``scale`` border pixels shaved.
@@ -35,22 +38,24 @@ def sheet_figure(net: MGANet, lr: Picture, hr: np.ndarray, *, name: str, k: Amou
         hr: (s*H, s*W, 3) uint8.
         name: the picture's, for the title.
         k: how much is refined; None is the network's own.
+        engine: what runs the network, see `mga_wrap.compile`.
 
     Raises:
         ImageError: the picture is too small for the border.
         ArgumentError: k is none, or the network fails on this picture.
+        EngineError: it cannot run in this engine.
     """
     k = net.k if k is None else k
     refined_name = f"refined ({Setting(k).label})"
-    refined, trace = explain(net, lr, k=k)
-    every, trace_of_all = explain(net, lr, k="all")
+    refined, trace = explain(net, lr, k=k, engine=engine)
+    every, trace_of_all = explain(net, lr, k="all", engine=engine)
     results = {
         "bicubic": resize_bicubic(as_bytes(lr.rgb), net.scale),
         "coarse": as_bytes(_array(trace)),
         refined_name: as_bytes(refined.rgb),
     }
     if net.config.style == "pretrained":
-        results["original"] = as_bytes(enlarge(net, lr, k="dense").rgb)
+        results["original"] = as_bytes(enlarge(net, lr, k="dense", engine=engine).rgb)
     else:
         results["every patch (k = all)"] = as_bytes(every.rgb)
     crop = _crop_of(trace, net=net, size=hr.shape[:2])

@@ -113,10 +113,19 @@ def enlarge_in(
 
 
 def explain(
-    net: MGANet, picture: Picture, *, k: Amount | None = None, dtype: DType | None = None
+    net: MGANet,
+    picture: Picture,
+    *,
+    k: Amount | None = None,
+    dtype: DType | None = None,
+    engine: Engine = "torch",
 ) -> tuple[Picture, MGATrace]:
     """Like `enlarge`, with everything that `MGANet.trace` shows."""
-    sr, trace = run_traced(net, batch_from(picture.rgb), k=k, dtype=dtype)
+    lr = batch_from(picture.rgb)
+    if engine != "torch":
+        sr, trace = runner_for(net, engine, dtype).trace(lr, k=k)
+    else:
+        sr, trace = run_traced(net, lr, k=k, dtype=dtype)
     return _larger(picture, sr), trace
 
 

@@ -4,32 +4,28 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import json
-import os
-import platform
 import time
+import warnings
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass, replace
-from importlib import metadata
-from pathlib import Path
-from typing import Literal
+from dataclasses import replace
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from mga_wrap.config import ENGINES, Amount, check_engine
+from mga_wrap.config import Amount, check_engine
 from mga_wrap.engines.parts import EngineNet, Result
 from mga_wrap.engines.sessions import ENGINES_IN_BFLOAT16, installed_engines
-from mga_wrap.engines.stored import cache_folder, digest_of
-from mga_wrap.errors import ArgumentError, MGAError
-from mga_wrap.files import whole_file
+from mga_wrap.engines.stored import digest_of
+from mga_wrap.errors import ArgumentError, EngineError, MGAError
 from mga_wrap.infer.engine import DType, check_dtype, checked, own_dtype, run, run_traced, torch_threads
 from mga_wrap.infer.eval_mode import in_eval_mode
 from mga_wrap.infer.networks import device_of
-from mga_wrap.nets.mga import MGANet
+from mga_wrap.infer.remembered import Choice, keep, machine, recall, versions
+from mga_wrap.nets.mga import MGANet, MGATrace
 from mga_wrap.origin import unwrapped
 
+T = TypeVar("T")
 Engine = Literal["auto", "torch", "openvino", "onnxruntime"]
 AGREES = 1e-4
 """What a float32 image may differ by from torch's, values in 0..1."""
@@ -41,18 +37,6 @@ TRIED = (360, 640)
 """(height, width) of the part of an image that engines are tried on, at most."""
 RUNS = 2
 """Timed runs of each, the shorter of which counts."""
-
-
-@dataclass(frozen=True)
-class Choice:
-    """An engine and the dtype that it computes in."""
-
-    engine: str
-    dtype: DType | None
-    """None: that of the weights."""
-
-    def __str__(self) -> str:
-        return f"{self.engine} {self.dtype or 'as the weights'}"
 
 
 class Runner:
@@ -90,20 +74,55 @@ class Runner:
             EngineError: the network cannot run in the engine that was asked for.
         """
         k, max_loss = self._meant(lr, k, max_loss)
-        choice = self.choice_for(lr, k=k, max_loss=max_loss)
-        with torch_threads(self.threads):
+
+        def work(choice: Choice) -> Tensor:
             if choice.engine == "torch":
                 return run(self.net, lr, k=k, max_loss=max_loss, dtype=choice.dtype)
-            sr = self._in_engine(choice)(lr.float().cpu(), k=k, max_loss=max_loss)
-            return checked(self.net, lr, sr)
+            return checked(self.net, lr, self._in_engine(choice)(lr.float().cpu(), k=k, max_loss=max_loss))
+
+        return self._done(work, lr, k, max_loss)
 
     def enlarge(self, lr: Tensor, *, k: Amount | None = None, max_loss: float | None = None) -> Result:
         """One image (1, 3, H, W), clipped, with what was refined; arguments and errors as a call's."""
         k, max_loss = self._meant(lr, k, max_loss)
-        choice = self.choice_for(lr, k=k, max_loss=max_loss)
-        with torch_threads(self.threads):
+
+        def work(choice: Choice) -> Result:
             found = self._result(choice, lr, k=k, max_loss=max_loss)
             return replace(found, sr=checked(self.net, lr, found.sr))
+
+        return self._done(work, lr, k, max_loss)
+
+    def trace(self, lr: Tensor, *, k: Amount | None = None, max_loss: float | None = None) -> tuple[Tensor, MGATrace]:
+        """One image (1, 3, H, W), clipped, with all that `MGANet.trace` shows; only for an `MGANet`."""
+        k, max_loss = self._meant(lr, k, max_loss)
+        net = self.net
+        assert isinstance(net, MGANet)
+
+        def work(choice: Choice) -> tuple[Tensor, MGATrace]:
+            if choice.engine == "torch":
+                return run_traced(net, lr, k=k, max_loss=max_loss, dtype=choice.dtype)
+            trace = self._in_engine(choice).trace(lr.float().cpu(), k=k, max_loss=max_loss)
+            return checked(net, lr, trace.sr), trace
+
+        return self._done(work, lr, k, max_loss)
+
+    def _done(self, work: Callable[[Choice], T], lr: Tensor, k: Amount | None, max_loss: float | None) -> T:
+        """What a choice does; where "auto" chose an engine that fails at this image, what torch does."""
+        choice = self.choice_for(lr, k=k, max_loss=max_loss)
+        with torch_threads(self.threads):
+            try:
+                return work(choice)
+            except EngineError as error:
+                if self.engine != "auto":
+                    raise
+                warnings.warn(
+                    f"{error}: engine='auto' had chosen {choice} for images of this size, and takes torch for them in "
+                    "this process from now on",
+                    RuntimeWarning,
+                    stacklevel=3,
+                )
+                self._chosen[self._key(lr, k)] = instead = Choice("torch", self.dtype)
+                return work(instead)
 
     def choice_for(self, lr: Tensor, *, k: Amount | None = None, max_loss: float | None = None) -> Choice:
         """What runs an image of this size; with engine "auto" what is remembered, or else found now."""
@@ -118,11 +137,11 @@ class Runner:
             return Choice(self.engine, self.dtype)
         key = self._key(lr, k)
         if key not in self._chosen:
-            found = _recalled(key)
+            found = recall(key)
             if found is None:
                 with torch_threads(self.threads):
                     found, seconds = self._find(lr, k=k, max_loss=max_loss)
-                _keep(key, found, seconds)
+                keep(key, found, seconds)
             self._chosen[key] = found
         return self._chosen[key]
 
@@ -301,52 +320,3 @@ def _alike(sr: Tensor, expected: Tensor, choice: Choice) -> bool:
 
 def _device(net: nn.Module) -> torch.device:
     return device_of(net) or torch.device("cpu")
-
-
-# --------------------------------------------------------------------------------------------------- what is remembered
-def machine() -> str:
-    """The processor, as far as its name says it."""
-    found = Path("/proc/cpuinfo")
-    with suppress(OSError):
-        for line in found.read_text(encoding="utf-8").splitlines():
-            if line.startswith(("model name", "Hardware")):
-                return f"{line.partition(':')[2].strip()}, {os.cpu_count()}"
-    return f"{platform.processor() or platform.machine()}, {os.cpu_count()}"
-
-
-def versions() -> str:
-    """Of torch and of the engines that are installed."""
-    found = [f"torch {torch.__version__}"]
-    for name in ENGINES:
-        with suppress(metadata.PackageNotFoundError):
-            found.append(f"{name} {metadata.version(name)}")
-    return ", ".join(found)
-
-
-def _memory() -> Path:
-    return cache_folder() / "engines.json"
-
-
-def _recalled(key: str) -> Choice | None:
-    said = _read().get(key)
-    if not isinstance(said, dict) or said.get("engine") not in ("torch", *installed_engines()):
-        return None
-    try:
-        return Choice(said["engine"], check_dtype(said.get("dtype")))
-    except ArgumentError:
-        return None
-
-
-def _read() -> dict[str, object]:
-    try:
-        found = json.loads(_memory().read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):  # none yet, or broken: it is found again
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _keep(key: str, choice: Choice, seconds: dict[str, float]) -> None:
-    """Remember a choice; a folder that cannot be written is gone without."""
-    found = {**_read(), key: {"engine": choice.engine, "dtype": choice.dtype, "seconds": seconds}}
-    with suppress(OSError), whole_file(_memory()) as part:
-        part.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from toys.plain import build
 from toys.sized import build_sized
 
 import mga_wrap as mga
+from mga_wrap.engines.sessions import installed_engines
 from mga_wrap.errors import ImageError
 from mga_wrap.figures.overlays import refined_patches, trace_overlay
 from mga_wrap.figures.sheet_figure import sheet_figure
@@ -78,3 +81,16 @@ def test_a_network_that_pads_or_reduces_its_feature_is_shown_and_measured(name: 
     assert trace_overlay(trace, net=net).shape == (34, 26, 3)
     assert refined_patches(trace, net=net).tolist() == list(range(grid[0] * grid[1]))
     assert sheet_figure(net, lr, hr, name="a", k=3).draw().shape[1] == WIDTH
+
+
+@pytest.mark.skipif("onnxruntime" not in installed_engines(), reason="needs onnxruntime")
+def test_in_another_engine_it_is_the_same_figure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("MGA_WRAP_CACHE", str(tmp_path))
+    net = mga.from_pretrained("fsrcnn-m-x2")
+    lr, hr = pair(60, 80)
+    one, two = (sheet_figure(net, lr, hr, name="a", k=9, engine=name) for name in ("torch", "onnxruntime"))
+    assert one.title == two.title
+    for own, other in zip((*one.pictures, *one.crops), (*two.pictures, *two.crops), strict=True):
+        assert (own.name, own.value) == (other.name, other.value)
+        difference = np.abs(own.image.astype(int) - other.image)
+        assert (difference > 1).mean() < 1e-3, own.name

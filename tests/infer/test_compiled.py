@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,8 +15,8 @@ from torch import Tensor, nn
 import mga_wrap as mga
 from mga_wrap.engines.parts import Result
 from mga_wrap.engines.sessions import installed_engines
-from mga_wrap.infer import compiled
-from mga_wrap.infer.compiled import Choice
+from mga_wrap.infer import compiled, remembered
+from mga_wrap.infer.remembered import Choice
 from mga_wrap.pictures.synthetic import synthetic
 
 LR = synthetic(40, 56)
@@ -92,9 +93,9 @@ def test_the_fastest_is_taken_and_remembered(monkeypatch: pytest.MonkeyPatch, ow
     model = Slow()
     assert mga.compile(model).choice_for(LR) == Choice("openvino", "bfloat16")
     assert mga.compile(model, dtype="float32").choice_for(LR) == Choice("onnxruntime", "float32")
-    remembered = json.loads((own_cache / "engines.json").read_text(encoding="utf-8"))
-    assert sorted(one["engine"] for one in remembered.values()) == ["onnxruntime", "openvino"]
-    assert all("torch as the weights" in one["seconds"] for one in remembered.values())
+    kept = [json.loads(file.read_text(encoding="utf-8")) for file in own_cache.glob("engine-*.json")]
+    assert sorted(one["engine"] for one in kept) == ["onnxruntime", "openvino"]
+    assert all("torch as the weights" in one["seconds"] for one in kept)
     engines.opened.clear()
     assert mga.compile(model).choice_for(LR) == Choice("openvino", "bfloat16")
     assert engines.opened == []  # nothing was tried again
@@ -120,14 +121,54 @@ def test_an_engine_that_cannot_run_it_is_no_candidate(monkeypatch: pytest.Monkey
     assert mga.compile(Slow()).choice_for(LR).engine == "onnxruntime"
 
 
+def test_another_version_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    engines = Pretended(FAST)
+    pretend(monkeypatch, engines, torch_takes=0.1)
+    model = Slow()
+    mga.compile(model).choice_for(LR)
+    monkeypatch.setattr(remembered, "__version__", "another")
+    engines.opened.clear()
+    mga.compile(model).choice_for(LR)
+    assert engines.opened
+
+
+def test_auto_goes_back_to_torch_where_its_engine_fails_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken: list[str] = []
+
+    def spoil(name: str, sr: Tensor) -> Tensor:
+        if name in broken:
+            raise mga.EngineError(f"Slow failed in {name}")
+        return sr
+
+    pretend(monkeypatch, Pretended(FAST, spoil), torch_takes=0.1)
+    model = Slow()
+    runner = mga.compile(model)
+    assert runner.choice_for(LR).engine == "openvino"
+    broken.append("openvino bfloat16")
+    with pytest.warns(RuntimeWarning, match="Slow failed in openvino.*had chosen openvino bfloat16.*takes torch"):
+        sr = runner(LR)
+    assert torch.equal(sr, mga.upscale(LR, model=model))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert torch.equal(runner(LR), sr)  # it is told once
+    with pytest.raises(mga.EngineError, match="failed in openvino"):
+        mga.compile(model, engine="openvino", dtype="bfloat16")(LR)
+
+
 def test_a_memory_that_is_broken_or_of_another_engine_is_found_again(
     monkeypatch: pytest.MonkeyPatch, own_cache: Path
 ) -> None:
     pretend(monkeypatch, Pretended(FAST), torch_takes=0.1)
     model = Slow()
     mga.compile(model).choice_for(LR)
-    file = own_cache / "engines.json"
-    for text in ("{", "[]", file.read_text(encoding="utf-8").replace("openvino", "tensorrt"), '{"a": 1}'):
+    (file,) = own_cache.glob("engine-*.json")
+    for text in (
+        "{",
+        "[]",
+        file.read_text(encoding="utf-8").replace("openvino", "tensorrt"),
+        '{"a": 1}',
+        '{"engine": []}',
+    ):
         file.write_text(text, encoding="utf-8")
         assert mga.compile(model).choice_for(LR) == Choice("openvino", "bfloat16")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import typer
@@ -15,6 +15,7 @@ from mga_wrap.config import Amount
 from mga_wrap.errors import ArgumentError
 from mga_wrap.figures.page import figure_html, write_page
 from mga_wrap.figures.sheet_figure import sheet_figure
+from mga_wrap.infer.compiled import Engine
 from mga_wrap.infer.networks import embedded
 from mga_wrap.pictures.files import Picture, write_image
 from mga_wrap.pictures.pairs import Pair, check_crop, find_pairs, read_pair
@@ -39,6 +40,7 @@ def sheet(
     lr: Path | None,
     crop: int | None,
     device: str,
+    engine: str,
 ) -> None:
     """Draw every picture, onto a page or into a folder."""
     page = out.suffix.lower() in (".html", ".htm")
@@ -54,7 +56,7 @@ def sheet(
 
     def draw(pair: Pair) -> None:
         low, high = read_pair(pair, scale=scale, crop=multiple)
-        drawn = sheet_figure(net, low, high, name=pair.hr.stem, k=k).draw()
+        drawn = sheet_figure(net, low, high, name=pair.hr.stem, k=k, engine=cast(Engine, engine)).draw()
         if page:
             figures.append(figure_html(pair.hr.stem, drawn))
         else:

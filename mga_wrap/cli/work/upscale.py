@@ -85,15 +85,18 @@ def _run(job: _Job, net: nn.Module, k: Amount | None, dtype: DType | None, engin
     picture = read_image(job.source)
     trace, share = None, 1.0
     k = net.k if k is None and isinstance(net, MGANet) else k
-    if engine != "torch":
+    if isinstance(net, MGANet) and job.mask is not None:
+        enlarged, trace = explain(net, picture, k=k, dtype=dtype, engine=engine)
+        share = trace.share
+    elif engine != "torch":
         enlarged, share = enlarge_in(engine, net, picture, k=k, dtype=dtype)
     elif not isinstance(net, MGANet):
         enlarged = enlarge(net, picture, dtype=dtype)
-    elif job.mask is None and k in (0, "all", "dense"):  # nothing to choose and nothing to show: no mask is predicted
+    elif k in (0, "all", "dense"):  # nothing to choose: no mask is predicted
         enlarged, share = enlarge(net, picture, k=k, dtype=dtype), float(k != 0)
     else:
-        enlarged, trace = explain(net, picture, k=k, dtype=dtype)
-        share = trace.share
+        enlarged, shown = explain(net, picture, k=k, dtype=dtype)
+        share = shown.share
     write_image(enlarged, path=job.target)
     if isinstance(net, MGANet) and trace is not None and job.mask is not None:
         write_image(Picture(trace_overlay(trace, net=net).astype("float32") / 255), path=job.mask)
