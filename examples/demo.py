@@ -78,22 +78,30 @@ def compare(picture: Picture, trace: MGATrace, *, net: mga.MGANet) -> np.ndarray
 
 
 def costs(net: mga.MGANet, lr: torch.Tensor, *, k: Amount) -> Table:
-    """MACs and seconds of the whole network at three k, all measured in turn so that a busy moment hits each alike."""
+    """MACs and seconds of the whole network at three k, in torch and in the engine that is fastest here.
+
+    All are measured in turn, so that a busy moment hits each alike.
+    """
     amounts: dict[str, Amount] = {"coarse only (k=0)": 0, f"refined (k={k})": k, "every patch (k=all)": "all"}
-    seconds: dict[str, list[float]] = {name: [] for name in amounts}
-    with torch.inference_mode():
-        for repeat in range(REPEATS + 1):
-            for name, amount in amounts.items():
-                start = time.perf_counter()
-                net(lr, k=amount)
-                if repeat:  # the first one warms up
-                    seconds[name].append(time.perf_counter() - start)
-    table = Table(title=f"cost on the {lr.device.type}, {torch.get_num_threads()} thread(s)")
-    for title in ("", "million MACs", f"seconds (median of {REPEATS})"):
+    fastest = mga.compile(net).choice_for(lr, k=k)
+    runners = {
+        "torch": mga.compile(net, engine="torch"),
+        "fastest": mga.compile(net, engine=fastest.engine, dtype=fastest.dtype),
+    }
+    seconds: dict[tuple[str, str], list[float]] = {(name, engine): [] for name in amounts for engine in runners}
+    for repeat in range(REPEATS + 1):
+        for (name, engine), taken in seconds.items():
+            start = time.perf_counter()
+            runners[engine](lr, k=amounts[name])
+            if repeat:  # the first one warms up
+                taken.append(time.perf_counter() - start)
+    table = Table(title=f"cost on the {lr.device.type}, {torch.get_num_threads()} thread(s), medians of {REPEATS}")
+    for title in ("", "million MACs", "seconds in torch", f"in {fastest}"):
         table.add_column(title, justify="right" if title else "left")
     for name, amount in amounts.items():
         macs = net.macs(*lr.shape[-2:], k=amount)["total"]
-        table.add_row(name, f"{macs / 1e6:,.0f}", f"{statistics.median(seconds[name]):.3f}")
+        cells = [f"{statistics.median(seconds[name, engine]):.3f}" for engine in runners]
+        table.add_row(name, f"{macs / 1e6:,.0f}", *cells)
     return table
 
 

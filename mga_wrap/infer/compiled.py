@@ -8,7 +8,7 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Literal, TypeVar
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -21,12 +21,11 @@ from mga_wrap.errors import ArgumentError, EngineError, MGAError
 from mga_wrap.infer.engine import DType, check_dtype, checked, own_dtype, run, run_traced, torch_threads
 from mga_wrap.infer.eval_mode import in_eval_mode
 from mga_wrap.infer.networks import device_of
-from mga_wrap.infer.remembered import Choice, keep, machine, recall, versions
+from mga_wrap.infer.remembered import Choice, Engine, keep, machine, recall, versions
 from mga_wrap.nets.mga import MGANet, MGATrace
 from mga_wrap.origin import unwrapped
 
 T = TypeVar("T")
-Engine = Literal["auto", "torch", "openvino", "onnxruntime"]
 AGREES = 1e-4
 """What a float32 image may differ by from torch's, values in 0..1."""
 AGREES_DB = 50.0
@@ -187,7 +186,9 @@ class Runner:
         dtypes: list[DType | None] = ["float32", "bfloat16"] if self.dtype is None else [self.dtype]
         found = [Choice("torch", None if dtype == "float32" else dtype) for dtype in dtypes]
         for engine in installed_engines():
-            found += [Choice(engine, d) for d in dtypes if d == "float32" or engine in ENGINES_IN_BFLOAT16]
+            found += [
+                Choice(cast(Engine, engine), d) for d in dtypes if d == "float32" or engine in ENGINES_IN_BFLOAT16
+            ]
         return found
 
     def _find(self, lr: Tensor, *, k: Amount | None, max_loss: float | None) -> tuple[Choice, dict[str, float]]:

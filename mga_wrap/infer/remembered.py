@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Literal
 
 import torch
 
@@ -20,12 +21,14 @@ from mga_wrap.files import whole_file
 from mga_wrap.infer.engine import DType, check_dtype
 from mga_wrap.version import __version__
 
+Engine = Literal["auto", "torch", "openvino", "onnxruntime"]
+
 
 @dataclass(frozen=True)
 class Choice:
     """An engine and the dtype that it computes in."""
 
-    engine: str
+    engine: Engine
     dtype: DType | None
     """None: that of the weights."""
 
