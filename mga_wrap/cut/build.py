@@ -22,7 +22,8 @@ from mga_wrap.cut.windows import halo_of
 from mga_wrap.errors import CutError, MGAError, one_line
 from mga_wrap.graph.chain import Chain
 from mga_wrap.graph.trace import fact
-from mga_wrap.nets.mga import Geometry, MGANet
+from mga_wrap.nets.geometry import Geometry
+from mga_wrap.nets.mga import MGANet
 
 PAPER_SHARE = 0.75
 """Share of the blocks that split_at="auto" leaves to the Base-Net in style "paper"."""

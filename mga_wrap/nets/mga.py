@@ -16,11 +16,11 @@ from mga_wrap.config import Amount, CutConfig, check_k, check_max_loss
 from mga_wrap.counting import macs_by_module
 from mga_wrap.errors import ArgumentError, CheckpointError, UnfittedWarning
 from mga_wrap.nets.chunks import refine_windows
+from mga_wrap.nets.geometry import Geometry
 from mga_wrap.nets.hub_mixin import HubMixin
-from mga_wrap.nets.layouts import Crossing
 from mga_wrap.nets.mask import MaskPredictor
 from mga_wrap.nets.pair import PairBase, Small
-from mga_wrap.nets.patches import Border, grid_size, paste, patch_count, windows_of
+from mga_wrap.nets.patches import grid_size, paste, patch_count, windows_of
 from mga_wrap.nets.score import ScorePredictor
 from mga_wrap.origin import Origin
 
@@ -29,30 +29,6 @@ FORMAT_VERSION = 2
 PARTS = ("base", "mask", "refine")
 SHOWN_SIZE = (320, 180)
 """Width and height of the lr image whose MACs print(net) shows."""
-
-
-@dataclass(frozen=True)
-class Geometry:
-    """What a cut found out about the network; it never changes."""
-
-    scale: int
-    """Sides of sr over sides of lr."""
-    channels: int
-    """Channels of lr and sr."""
-    zoom: int
-    """Pixels of sr a side for one of the feature."""
-    border: Border
-    """What windows do at the image's border."""
-    trim: int
-    """Ring of feature pixels still around the Refine-Net's output: the halo, or 0 if the network takes it off."""
-    crossing: tuple[Crossing, ...]
-    """What the Base-Net returns beside the coarse image, the feature first."""
-    contiguous: bool = False
-    """Windows lie contiguously in memory: some block takes no others."""
-    blocks: tuple[int, int] = (0, 0)
-    """Blocks in the Base-Net, and all that the original has."""
-    original_macs: float = 0.0
-    """Multiply-accumulates of the original per lr pixel."""
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,9 @@ from mga_wrap.cut.build import new_layers_start_alike
 from mga_wrap.cut.cost import mask_of
 from mga_wrap.errors import ArgumentError, CutError, one_line
 from mga_wrap.graph.trace import unchanged
+from mga_wrap.nets.geometry import Geometry
 from mga_wrap.nets.layouts import Crossing
-from mga_wrap.nets.mga import Geometry, MGANet
+from mga_wrap.nets.mga import MGANet
 from mga_wrap.nets.pair import PAIR, PairBase, PairRefine, Small
 from mga_wrap.origin import origin_of
 from mga_wrap.pair.feature import with_feature
