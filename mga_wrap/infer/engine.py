@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -88,6 +89,8 @@ def run(
 ) -> Tensor:
     """Run a network on a batch: (B, 3, H, W) in 0..1 to (B, 3, s*H, s*W) float32, clipped to 0..1.
 
+    What is not finite in a dtype below that of the weights is run again in theirs, with a RuntimeWarning.
+
     Raises:
         ArgumentError: k for a network that has none, a dtype that its weights do not allow, a network that does not
             turn (B, 3, H, W) into a multiple, or into another one than ``scale``.
@@ -99,6 +102,9 @@ def run(
         options["max_loss"] = max_loss
     with _ready(net, lr, dtype) as (quiet, ready):
         sr = quiet(ready, **options)
+    if _has_overflowed(net, sr, dtype):
+        with _ready(net, lr, None) as (quiet, ready):
+            sr = quiet(ready, **options)
     return checked(net, lr, sr, scale=scale)
 
 
@@ -113,7 +119,26 @@ def run_traced(
     """Like `run`, with everything that `MGANet.trace` shows."""
     with _ready(net, lr, dtype) as (quiet, ready):
         trace = quiet.trace(ready, k=k, max_loss=max_loss)
+    if _has_overflowed(net, trace.sr, dtype):
+        with _ready(net, lr, None) as (quiet, ready):
+            trace = quiet.trace(ready, k=k, max_loss=max_loss)
     return checked(net, lr, trace.sr), trace
+
+
+def _has_overflowed(net: nn.Module, sr: object, dtype: DType | None) -> bool:
+    """Whether a dtype of less range than the weights' was too small for this image, which is told."""
+    if dtype is None or getattr(torch, dtype) == own_dtype(net) or not isinstance(sr, Tensor):
+        return False
+    if bool(sr.isfinite().all()):
+        return False
+    own = str(own_dtype(net)).removeprefix("torch.")
+    warnings.warn(
+        f"{type(net).__name__} made NaN or infinity of an image in {dtype}; it is run again in {own}, which takes "
+        f"longer: leave dtype={dtype!r} out for this network",
+        RuntimeWarning,
+        stacklevel=4,
+    )
+    return True
 
 
 @contextmanager

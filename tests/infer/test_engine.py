@@ -1,16 +1,20 @@
-"""What bfloat16 costs in dB: the figures of docs/speed.md."""
+"""What bfloat16 costs in dB: the figures of docs/speed.md; and what a dtype of less range does not hold."""
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 import mga_wrap as mga
 from mga_wrap.backbones.weights import load_weights
 from mga_wrap.infer import network_for
+from mga_wrap.infer.engine import run, run_traced
 from mga_wrap.pictures import psnr
 
 CROP = 96
@@ -46,3 +50,42 @@ def test_bfloat16_costs_pan_a_thousandth_of_a_decibel(
 def test_bfloat16_costs_the_network_in_the_package_hundredths(pairs: list[tuple[np.ndarray, np.ndarray]]) -> None:
     """Mostly by the rounding of its weights: no skip leads the image around them."""
     assert 0 < loss(network_for("fsrcnn-m-x4", device="cpu"), pairs) < 0.04
+
+
+class Overflows(nn.Module):
+    """Features of 1e5 between two layers, which float16 does not hold."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.up, self.down = nn.Conv2d(3, 3, 1, bias=False), nn.Conv2d(3, 3, 1, bias=False)
+        with torch.no_grad():
+            for layer, factor in ((self.up, 1e3), (self.down, 1e-6)):
+                layer.weight.copy_(factor * torch.eye(3)[:, :, None, None])
+
+    def forward(self, lr: Tensor) -> Tensor:
+        return F.interpolate(self.down(self.up(1e3 * lr)), scale_factor=2.0)
+
+
+def test_what_float16_does_not_hold_is_run_again_and_told() -> None:
+    net, lr = Overflows(), torch.rand(1, 3, 6, 8)
+    expected = run(net, lr)
+    with pytest.warns(RuntimeWarning, match="Overflows made NaN or infinity .* in float16; it is run again in float32"):
+        assert torch.equal(run(net, lr, dtype="float16"), expected)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        torch.testing.assert_close(run(net, lr, dtype="bfloat16"), expected, atol=0.01, rtol=0)
+
+
+@pytest.mark.filterwarnings("ignore::mga_wrap.errors.CostWarning", "ignore::mga_wrap.errors.UnfittedWarning")
+def test_a_trace_is_run_again_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    net, lr = mga.accelerate(mga.create_backbone("fsrcnn", scale=2), p=4).eval(), torch.rand(1, 3, 12, 16)
+    own = net.refine.forward
+    monkeypatch.setattr(
+        net.refine,
+        "forward",
+        lambda *x, **how: own(*x, **how) + (torch.inf if torch.is_autocast_enabled("cpu") else 0),
+    )
+    with pytest.warns(RuntimeWarning, match="MGANet made NaN or infinity"):
+        sr, trace = run_traced(net, lr, k=2, dtype="bfloat16")
+    assert torch.equal(sr, run(net, lr, k=2))
+    assert bool(trace.sr.isfinite().all())
