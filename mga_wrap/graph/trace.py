@@ -17,6 +17,9 @@ from mga_wrap.graph.calls import Call, Known, caught, quiet
 
 FACT = "mga"
 """The key in `node.meta` under which a node's `Fact` lies."""
+CHEAP = 2e10
+"""Parameters times pixels, about the MACs, up to which a network is run to see its shapes. Fake tensors compute
+nothing, but torch loads its compiler for them, which takes a second and a half."""
 
 
 @dataclass(frozen=True)
@@ -283,9 +286,13 @@ class _Noting(GraphRun):
 
 
 def _noting_facts(traced: Traced, example: Tensor, known: Known) -> Any:
-    """Run the graph without computing anything; for real where a block looks at its data."""
+    """Run the graph without computing anything; for real where a block looks at its data, and where that is quicker."""
+    cost = sum(x.numel() for x in traced.model.parameters()) * example.shape[-2] * example.shape[-1]
     with torch.no_grad(), quiet(), caught(traced.model, known.call):
         try:
+            if cost <= CHEAP and example.device.type == "cpu":
+                with unchanged(traced.model), known.counting():
+                    return _Noting(traced, known).run(example.clone())
             mode = FakeTensorMode(allow_non_fake_inputs=True)
             with unchanged(traced.model), mode, known.counting():
                 return _Noting(traced, known).run(mode.from_tensor(example))

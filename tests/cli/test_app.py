@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from cli.calls import run, save
+from PIL import Image
 
 import mga_wrap
 from mga_wrap import cli
@@ -157,3 +158,13 @@ def test_an_error_of_any_length_is_a_short_line(capsys: pytest.CaptureFixture[st
     assert said.startswith("error: a b.png: got 9999")
     assert said.endswith("9 ...\n")
     assert (len(said) < 1100, said.count("\n")) == (True, 1)
+
+
+@pytest.mark.slow
+def test_a_picture_is_enlarged_without_torchs_compiler(tmp_path: Path) -> None:
+    """It would take longer to load than the rest together."""
+    Image.new("RGB", (24, 16)).save(tmp_path / "a.png")
+    imported, code, said = modules_after("upscale", tmp_path / "a.png", "-o", tmp_path / "b.png", "--scale", 4)
+    assert code == 0, said
+    assert "torch" in imported
+    assert not {"torch._dynamo", "torch.distributed.fsdp", "openvino", "onnxruntime", "spandrel"} & imported
