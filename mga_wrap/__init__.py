@@ -25,7 +25,8 @@ if TYPE_CHECKING:
         TrainingError,
         UnfittedWarning,
     )
-    from mga_wrap.exporting.onnx_file import Exported, export
+    from mga_wrap.exporting.export import Exported, export
+    from mga_wrap.exporting.pt2_file import LoadedExport, load_exported
     from mga_wrap.fitting.fit import FitReport, fit
     from mga_wrap.fitting.least_squares import fit_coarse_tail
     from mga_wrap.hub import from_pretrained
@@ -56,6 +57,7 @@ __all__ = [
     "Exported",
     "FitReport",
     "ImageError",
+    "LoadedExport",
     "MGAError",
     "MGANet",
     "MGATrainer",
@@ -79,6 +81,7 @@ __all__ = [
     "list_backbones",
     "list_pretrained",
     "list_students",
+    "load_exported",
     "register_backbone",
     "save_network",
     "upscale",
@@ -90,8 +93,10 @@ _HOME = {
     "inspect": "mga_wrap.api",
     "CutConfig": "mga_wrap.config",
     "FitReport": "mga_wrap.fitting.fit",
-    "Exported": "mga_wrap.exporting.onnx_file",
-    "export": "mga_wrap.exporting.onnx_file",
+    "Exported": "mga_wrap.exporting.export",
+    "export": "mga_wrap.exporting.export",
+    "LoadedExport": "mga_wrap.exporting.pt2_file",
+    "load_exported": "mga_wrap.exporting.pt2_file",
     "fit": "mga_wrap.fitting.fit",
     "keep_freed_memory": "mga_wrap.memory",
     "create_backbone": "mga_wrap.backbones.registry",
