@@ -26,6 +26,9 @@ SMALLEST_PLAIN = 16
 LARGEST_SIDE = 512
 """Pixels of a side up to which a size is looked for that the network takes."""
 
+OPERATORS = re.compile(r"(?:op='\w+\.|aten[.:]+|prims[.:]+|[Nn]ode %|executing %)(\w+)")
+"""How exporters name the operator that they do not know."""
+
 
 @dataclass(frozen=True)
 class Traced:
@@ -209,15 +212,14 @@ def _self(frame: FrameType) -> Any:
 
 
 def _named(error: BaseException, program: ExportedProgram) -> str:
-    """The module of the first operator that an error names."""
-    text = f"{error}\n{reason(error)}"
-    for node in program.graph.nodes:
-        if node.op != "call_function":
-            continue
-        words = re.escape(str(node.target).removesuffix(".default"))
-        if re.search(rf"{words}\b|%{node.name}\b", text.replace("::", ".")):
-            stack = list(node.meta.get("nn_module_stack", {}).values())
-            return stack[-1][0].removeprefix("net").removeprefix(".") if stack else ""
+    """The module of the first operator that an error names; exporters name them after what they made of them."""
+    for said in OPERATORS.findall(f"{reason(error)}\n{error}"):
+        for node in program.graph.nodes:
+            known = str(node.target).split(".")[1:2] if node.op == "call_function" else []
+            if node.name == said or any(f"_{name}".endswith(f"_{said}") for name in known):
+                stack = list(node.meta.get("nn_module_stack", {}).values())
+                if stack:
+                    return str(stack[-1][0]).removeprefix("net").removeprefix(".")
     return ""
 
 

@@ -155,10 +155,9 @@ def _is_expression(text: str) -> bool:
     if len(text) > 20_000:
         return False
     try:
-        tree = ast.parse(text, mode="eval")
-    except (SyntaxError, ValueError, MemoryError):
+        return _is_part(ast.parse(text, mode="eval").body)
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
         return False
-    return _is_part(tree.body)
 
 
 def _is_part(node: ast.AST) -> bool:
