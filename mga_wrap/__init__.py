@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from mga_wrap.nets.mask import MaskPredictor
     from mga_wrap.nets.mga import MGANet
     from mga_wrap.networks.plain import save_network
+    from mga_wrap.spandrel import save_single_file
     from mga_wrap.train.data import Data
     from mga_wrap.train.distill import Distilled, distill
     from mga_wrap.train.stages import FINETUNE_STAGES, PAPER_STAGES, Stage
@@ -84,6 +85,7 @@ __all__ = [
     "load_exported",
     "register_backbone",
     "save_network",
+    "save_single_file",
     "upscale",
 ]
 
@@ -112,6 +114,7 @@ _HOME = {
     "Data": "mga_wrap.train.data",
     "list_students": "mga_wrap.names",
     "save_network": "mga_wrap.networks.plain",
+    "save_single_file": "mga_wrap.spandrel",
     "Distilled": "mga_wrap.train.distill",
     "distill": "mga_wrap.train.distill",
     "fit_coarse_tail": "mga_wrap.fitting.least_squares",
