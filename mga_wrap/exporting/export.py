@@ -15,7 +15,7 @@ from torch import nn
 
 from mga_wrap.config import Amount
 from mga_wrap.errors import ArgumentError, EngineError
-from mga_wrap.exporting.formats import Format, facts_of
+from mga_wrap.exporting.formats import Format, facts_of, patches_of
 from mga_wrap.exporting.onnx_file import ONNX
 from mga_wrap.exporting.openvino_file import OPENVINO
 from mga_wrap.exporting.parity import compare
@@ -24,6 +24,7 @@ from mga_wrap.exporting.pt2_file import PT2
 from mga_wrap.files import whole_file
 from mga_wrap.infer.eval_mode import in_eval_mode
 from mga_wrap.nets.mga import MGANet
+from mga_wrap.nets.patches import patch_count
 from mga_wrap.origin import unwrapped
 
 FORMATS = {".onnx": ONNX, ".xml": OPENVINO, ".pt2": PT2}
@@ -31,6 +32,9 @@ ONE_SIZE = (256, 256)
 """(height, width) of a file for one size, where nobody says which."""
 TENSORRT = 3840
 """The largest k that TensorRT's TopK takes."""
+
+LONGEST = 200
+"""Characters of another program's reason that are shown in a note."""
 
 
 @dataclass(frozen=True)
@@ -109,14 +113,13 @@ def export(
     smallest, channels = smallest_by_formula(net), _channels(net)
     if size is not None and min(size) < smallest:
         raise ArgumentError(f"got size={size}; expected sides of at least {smallest} pixels for this network")
-    traced, converted = _converted(net, k, form, _tries(size, dynamic), smallest, channels)
+    traced, converted, why = _converted(net, k, form, _tries(size, dynamic), smallest, channels)
     difference, tied = None, 0
     with _written(form, path, converted) as files:
         if check:
             difference, tied = _compared(net, k, form, files, traced, channels)
-    return Exported(
-        path, traced.size, traced.smallest, k, difference, tied, _notes(net, k, traced.size) if form is ONNX else ()
-    )
+    notes = why + (_notes(net, k, traced.size) if form is ONNX else ())
+    return Exported(path, traced.size, traced.smallest, k, difference, tied, notes)
 
 
 def _format(path: Path) -> Format:
@@ -169,8 +172,8 @@ def _converted(
     tries: tuple[tuple[int, int] | None, ...],
     smallest: int,
     channels: int,
-) -> tuple[Traced, Any]:
-    """The network's graph, and the same in the file's own form.
+) -> tuple[Traced, Any, tuple[str, ...]]:
+    """The network's graph, the same in the file's own form, and why it is for one size where it should not be.
 
     Raises:
         EngineError: it cannot be exported, for no size of those to be tried.
@@ -179,17 +182,26 @@ def _converted(
     for size in tries:
         try:
             traced = trace(net, k, size=size, smallest=smallest, channels=channels)
-            try:
-                facts = facts_of(net, k, traced.smallest, traced.size, scale=traced.scale, channels=channels)
-                return traced, form.convert(traced.program, facts)
-            except Exception as error:  # each stage of each exporter has its own kinds
-                raise EngineError(f"{reason(error)}{where(error, net, traced.program)}") from error
+            facts = facts_of(net, k, traced.smallest, traced.size, scale=traced.scale, channels=channels)
+            converted = _in_form(net, form, traced, facts)
         except EngineError as error:
             failure = error
-    raise EngineError(
-        f"{type(net).__name__} cannot be exported to {form.name}: {failure}; another format may take it: "
-        f"{', '.join(FORMATS)}"
-    ) from failure
+        else:
+            return (
+                traced,
+                converted,
+                () if failure is None else (f"for one size alone, since {str(failure)[:LONGEST]}",),
+            )
+    raise EngineError(f"{type(net).__name__} cannot be exported to {form.name}: {failure}") from failure
+
+
+def _in_form(net: nn.Module, form: Format, traced: Traced, facts: dict[str, str]) -> Any:
+    try:
+        return form.convert(traced.program, facts)
+    except Exception as error:  # each stage of each exporter has its own kinds
+        raise EngineError(
+            f"{reason(error)}{where(error, net, traced.program)}; another format may take it: {', '.join(FORMATS)}"
+        ) from error
 
 
 @contextmanager
@@ -220,10 +232,18 @@ def _compared(
 
 
 def _notes(net: nn.Module, k: Amount | None, fixed: tuple[int, int] | None) -> tuple[str, ...]:
+    """What TensorRT does not take of an ONNX file."""
     if not isinstance(net, MGANet) or k in (0, "all", "dense"):
         return ()
-    if isinstance(k, int) and k > TENSORRT:
-        return (f"TensorRT's TopK takes at most {TENSORRT} patches, this file asks for {k}",)
-    if isinstance(k, float) and fixed is None:
-        return ("older TensorRT takes no k that depends on the size: give it size=, or k as a number",)
-    return ()
+    notes = []
+    asked = k if fixed is None else patch_count(k, patches_of(net, fixed)) if k is not None else 0
+    if isinstance(asked, int) and asked > TENSORRT:
+        notes.append(f"TensorRT's TopK takes at most {TENSORRT:,} patches, this file asks for {asked:,}")
+    if fixed is None:
+        notes.append("older TensorRT takes no number of patches that depends on the size, as here: give size=")
+        if isinstance(k, float):
+            notes.append(
+                f"TensorRT's TopK takes at most {TENSORRT:,} patches, so this file's images may have "
+                f"{int(TENSORRT / k):,} patches of {net.p} x {net.p}"
+            )
+    return tuple(notes)

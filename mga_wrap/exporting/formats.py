@@ -76,6 +76,11 @@ def _share(net: MGANet, k: Amount | None, size: tuple[int, int] | None) -> objec
         return 1.0
     if size is None:
         return "by size"
+    return min(1.0, k / patches_of(net, size))
+
+
+def patches_of(net: MGANet, size: tuple[int, int]) -> int:
+    """How many patches an image of (height, width) has."""
     height, width = (length * net.scale // net.geometry.zoom for length in size)
     gh, gw = grid_size(height, width, net.p)
-    return min(1.0, k / (gh * gw))
+    return gh * gw

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import re
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Any
@@ -225,11 +226,11 @@ def _named(error: BaseException, program: ExportedProgram) -> str:
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Without the exporter's hundreds of lines, which say what the error says."""
+    """Without the exporter's hundreds of lines, logged and printed, which say what the error says."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:
