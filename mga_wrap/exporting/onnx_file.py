@@ -15,10 +15,8 @@ from mga_wrap.exporting.program import quietly
 OPSET = 20
 
 
-def to_onnx(program: ExportedProgram, facts: dict[str, str]) -> Any:
-    """The onnx.ModelProto, checked, with what it says of itself among its metadata."""
-    import onnx
-
+def to_onnx(program: ExportedProgram, *, optimize: bool = True) -> Any:
+    """The onnx.ModelProto; simplified, unless who takes it does that itself."""
     with torch.no_grad(), quietly():
         made = torch.onnx.export(
             program,
@@ -27,10 +25,18 @@ def to_onnx(program: ExportedProgram, facts: dict[str, str]) -> Any:
             opset_version=OPSET,
             dynamo=True,
             external_data=False,
+            optimize=optimize,
             verbose=False,
         )
     assert made is not None
-    model = made.model_proto
+    return made.model_proto
+
+
+def _convert(program: ExportedProgram, facts: dict[str, str]) -> Any:
+    """The same, checked, with what it says of itself among its metadata."""
+    import onnx
+
+    model = to_onnx(program)
     for name, value in facts.items():
         model.metadata_props.add(key=name, value=value)
     onnx.checker.check_model(model, full_check=True)
@@ -52,4 +58,4 @@ def _open(files: tuple[Path, ...]) -> Run:
     return run
 
 
-ONNX = Format(f"ONNX opset {OPSET}", ("onnx", "onnxscript", "onnxruntime"), "export", to_onnx, _write, _open)
+ONNX = Format(f"ONNX opset {OPSET}", ("onnx", "onnxscript", "onnxruntime"), "export", _convert, _write, _open)

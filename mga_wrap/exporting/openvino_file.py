@@ -20,7 +20,7 @@ def _convert(program: ExportedProgram, facts: dict[str, str]) -> Any:
     import openvino
 
     try:
-        graph = to_onnx(program, {}).SerializeToString()
+        graph = to_onnx(program, optimize=False).SerializeToString()
         model = openvino.Core().read_model(graph)
     except Exception:  # of either package; what OpenVINO says to the graph itself is what counts
         with torch.no_grad(), quietly():
