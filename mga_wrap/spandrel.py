@@ -77,10 +77,10 @@ def save_single_file(net: MGANet, path: str | Path, *, original: nn.Module | Non
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in net.state_dict().items()}
     names, kept = _originals(config, tensors, None if original is None else unwrapped(original))
     content = {**tensors, CONFIG: _bytes(config), ORIGINALS: _bytes(names), **{KEPT + k: v for k, v in kept.items()}}
-    _check_same(net, read_tensors(content, path), path)
     try:
         with whole_file(path) as part:
             part.write_bytes(save(content, metadata={"format": "pt"}))
+            _check_same(net, read_tensors(load_file(part), path), path)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{path} cannot be written ({error}); choose another file") from error
 

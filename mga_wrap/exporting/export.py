@@ -50,7 +50,7 @@ class Exported:
     difference: float | None
     """The largest to the network's image over the sizes that were tried; None: not checked."""
     tied: int
-    """Patches that were left out of it: their scores are nearly those of others, which may be chosen instead."""
+    """Patches whose scores are nearly those of others, which may be chosen instead: refined or not, both are right."""
     notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
@@ -63,7 +63,7 @@ class Exported:
             "not checked"
             if self.difference is None
             else f"within {self.difference:.1e} of the network at three other {'images' if self.size else 'sizes'}"
-            + (f" ({self.tied} patches of tied scores left out)" if self.tied else "")
+            + (f" ({self.tied} patches of tied scores, refined or not)" if self.tied else "")
         )
         kind = FORMATS[self.path.suffix.lower()].name
         lines = [f"{self.path}: {kind}, {sizes}, {checked}", *(f"note: {note}" for note in self.notes)]

@@ -31,8 +31,8 @@ def compared(net: nn.Module, k: Amount | None, file: Path, *, smallest: int, cou
     form = FORMATS[file.suffix]
     files = (file, *(file.with_suffix(suffix) for suffix in form.beside))
     worst, tied = compare(net, form.open(files), k, sizes)
-    left_out = f"{tied} patches of tied scores left out"
-    return f"{ENGINES[file.suffix]}: {count} sizes, seed {seed}, within {worst:.1e}, {left_out}"
+    ties = f"{tied} patches of tied scores, refined or not"
+    return f"{ENGINES[file.suffix]}: {count} sizes, seed {seed}, within {worst:.1e}, {ties}"
 
 
 def main() -> None:
