@@ -30,6 +30,9 @@ LARGEST_SIDE = 512
 OPERATORS = re.compile(r"(?:op='\w+\.|aten[.:]+|prims[.:]+|[Nn]ode %|executing %)(\w+)")
 """How exporters name the operator that they do not know."""
 
+CONSTRAINT = re.compile(r"(?<=- )(Not all values of|You marked) .+")
+"""What torch.export says below its first line, which says that something is violated."""
+
 
 @dataclass(frozen=True)
 class Traced:
@@ -174,10 +177,11 @@ def _smallest_right(net: nn.Module, k: Amount | None, program: ExportedProgram, 
 
 # ------------------------------------------------------------------------------------- what to say of another's error
 def reason(error: BaseException) -> str:
-    """The first line of what went wrong at the bottom, without colours."""
+    """The first line of what went wrong at the bottom, without colours; of sizes that do not fit, which."""
     while error.__cause__ is not None:
         error = error.__cause__
-    return re.sub(r"\x1b\[[0-9;]*m", "", one_line(error))
+    which = CONSTRAINT.search(str(error))
+    return which[0] if which else re.sub(r"\x1b\[[0-9;]*m", "", one_line(error))
 
 
 def where(error: BaseException, net: nn.Module, program: ExportedProgram | None = None) -> str:

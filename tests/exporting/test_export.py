@@ -205,6 +205,21 @@ class OddOnes(nn.Module):
         return sr if (x.shape[-2] * x.shape[-1]) % 5 != 3 else sr * 0.5
 
 
+class EvenOnes(OddOnes):
+    """Computes something else for odd heights, which the exporter notices."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        sr = nn.functional.pixel_shuffle(self.layer(x), 2)
+        return sr if x.shape[-2] % 2 == 0 else sr * 0.5
+
+
+def test_why_a_file_is_for_one_size_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exporting, "ONE_SIZE", (24, 32))
+    made = mga.export(EvenOnes().eval(), tmp_path / "net.pt2")
+    assert made.size == (24, 32)
+    assert made.notes[0].startswith("for one size alone, since Not all values of height")
+
+
 def test_a_graph_is_run_at_other_sizes_before_any_size_is_said() -> None:
     model = OddOnes().eval()
     with pytest.raises(mga.EngineError, match="its graph does not hold for every size"):
