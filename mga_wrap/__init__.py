@@ -25,7 +25,8 @@ if TYPE_CHECKING:
         TrainingError,
         UnfittedWarning,
     )
-    from mga_wrap.exporting.onnx_file import Exported, export
+    from mga_wrap.exporting.export import Exported, export
+    from mga_wrap.exporting.pt2_file import LoadedExport, load_exported
     from mga_wrap.fitting.fit import FitReport, fit
     from mga_wrap.fitting.least_squares import fit_coarse_tail
     from mga_wrap.hub import from_pretrained
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from mga_wrap.nets.mask import MaskPredictor
     from mga_wrap.nets.mga import MGANet
     from mga_wrap.networks.plain import save_network
+    from mga_wrap.spandrel import save_single_file
     from mga_wrap.train.data import Data
     from mga_wrap.train.distill import Distilled, distill
     from mga_wrap.train.stages import FINETUNE_STAGES, PAPER_STAGES, Stage
@@ -56,6 +58,7 @@ __all__ = [
     "Exported",
     "FitReport",
     "ImageError",
+    "LoadedExport",
     "MGAError",
     "MGANet",
     "MGATrainer",
@@ -79,8 +82,10 @@ __all__ = [
     "list_backbones",
     "list_pretrained",
     "list_students",
+    "load_exported",
     "register_backbone",
     "save_network",
+    "save_single_file",
     "upscale",
 ]
 
@@ -90,8 +95,10 @@ _HOME = {
     "inspect": "mga_wrap.api",
     "CutConfig": "mga_wrap.config",
     "FitReport": "mga_wrap.fitting.fit",
-    "Exported": "mga_wrap.exporting.onnx_file",
-    "export": "mga_wrap.exporting.onnx_file",
+    "Exported": "mga_wrap.exporting.export",
+    "export": "mga_wrap.exporting.export",
+    "LoadedExport": "mga_wrap.exporting.pt2_file",
+    "load_exported": "mga_wrap.exporting.pt2_file",
     "fit": "mga_wrap.fitting.fit",
     "keep_freed_memory": "mga_wrap.memory",
     "create_backbone": "mga_wrap.backbones.registry",
@@ -107,6 +114,7 @@ _HOME = {
     "Data": "mga_wrap.train.data",
     "list_students": "mga_wrap.names",
     "save_network": "mga_wrap.networks.plain",
+    "save_single_file": "mga_wrap.spandrel",
     "Distilled": "mga_wrap.train.distill",
     "distill": "mga_wrap.train.distill",
     "fit_coarse_tail": "mga_wrap.fitting.least_squares",

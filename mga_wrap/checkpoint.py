@@ -53,14 +53,33 @@ def read_config(path: Path) -> dict[str, Any]:
         CheckpointError: the file cannot be read, is too large, or holds something else.
     """
     try:
-        config = json.loads(_bytes_of(path))
-    except (OSError, ValueError, RecursionError) as error:  # RecursionError: brackets in brackets in ...
-        raise CheckpointError(
-            f"{path} cannot be read ({one_line(error)}); expected the file that save_pretrained wrote"
-        ) from error
+        content = _bytes_of(path)
+    except OSError as error:
+        raise _unlike(path, error) from error
+    return parse_config(content, path)
+
+
+def parse_config(content: bytes, path: Path) -> dict[str, Any]:
+    """The mapping in the bytes of a JSON file.
+
+    Args:
+        content: the bytes.
+        path: where they stood, for the message.
+
+    Raises:
+        CheckpointError: they are something else.
+    """
+    try:
+        config = json.loads(content)
+    except (ValueError, RecursionError) as error:  # RecursionError: brackets in brackets in ...
+        raise _unlike(path, error) from error
     if not isinstance(config, dict):
         raise CheckpointError(f"{path} holds a {type(config).__name__}; expected the file that save_pretrained wrote")
     return config
+
+
+def _unlike(path: Path, error: Exception) -> CheckpointError:
+    return CheckpointError(f"{path} cannot be read ({one_line(error)}); expected the file that save_pretrained wrote")
 
 
 def _bytes_of(path: Path) -> bytes:
@@ -125,11 +144,29 @@ def _check_names(found: set[str], expected: Mapping[str, Tensor], *, path: Path)
         raise _of_another(path, " and ".join(parts))
 
 
+def check_tensors(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], *, path: Path) -> None:
+    """The same as `read_weights` asks of a file, of tensors that another program read.
+
+    Raises:
+        CheckpointError: see there.
+    """
+    _check_names(set(found), expected, path=path)
+    for name, like in expected.items():
+        _check_tensor(found[name], name, like, path=path)
+
+
 def _checked(file: Any, name: str, like: Tensor, *, path: Path) -> Tensor:
-    shape = tuple(file.get_slice(name).get_shape())
+    _check_shape(tuple(file.get_slice(name).get_shape()), name, like, path=path)
+    return _check_tensor(file.get_tensor(name), name, like, path=path)
+
+
+def _check_shape(shape: tuple[int, ...], name: str, like: Tensor, *, path: Path) -> None:
     if shape != tuple(like.shape):
         raise _of_another(path, f"{name} has the shape {shape}, expected {tuple(like.shape)}")
-    tensor: Tensor = file.get_tensor(name)
+
+
+def _check_tensor(tensor: Tensor, name: str, like: Tensor, *, path: Path) -> Tensor:
+    _check_shape(tuple(tensor.shape), name, like, path=path)
     if tensor.dtype != like.dtype and not (tensor.dtype in FLOATS and like.dtype in FLOATS):
         raise _of_another(path, f"{name} holds {tensor.dtype}, expected {like.dtype}")
     if tensor.dtype in FLOATS and not tensor.isfinite().all():

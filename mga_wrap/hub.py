@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -94,9 +95,28 @@ def from_pretrained(
         model = _beside(recorded, place)
         if model is None:
             raise CheckpointError(_needs_original(place.folder, recorded))
+    net = built(
+        config, path, model, lambda: small_of(config.get("base"), base, place.folder, lambda one: _beside(one, place))
+    )
+    net.load_state_dict(read_weights(place.folder / WEIGHTS, expected=net.state_dict()))
+    return net
+
+
+def built(config: dict[str, Any], path: Path, model: nn.Module | None, base: Callable[[], nn.Module | None]) -> MGANet:
+    """The network of a config, its weights still to be loaded, in eval mode.
+
+    Args:
+        config: see `checked_config`.
+        path: where it stood, for the message.
+        model: the original; None: a backbone of this package.
+        base: makes the small network of a pair; None for a network that is none.
+
+    Raises:
+        CheckpointError: config builds no network.
+    """
+    recorded = recorded_origin(config, path)
     try:
-        cut = cut_of(config)
-        small = _small(config, base, place)
+        cut, small = cut_of(config), base()
         net = accelerate_as(create_backbone(**config["backbone"]) if model is None else model, cut, base=small).eval()
     except (MGAError, TypeError) as error:  # TypeError: a value of another kind than save_pretrained writes
         made_from = "" if model is None or recorded is None else f" (it was made from {recorded})"
@@ -108,7 +128,6 @@ def from_pretrained(
         )
     if small is not None:
         _as_recorded(net, config["base"])
-    net.load_state_dict(read_weights(place.folder / WEIGHTS, expected=net.state_dict()))
     net.fitted = config.get("fitted", True)
     net.origin = recorded if recorded is not None or model is None else replace(origin_of(model), fingerprint=None)
     return net
@@ -129,28 +148,35 @@ def check_checkpoint(folder: Path) -> dict[str, Any]:
     return config
 
 
-def _small(config: dict[str, Any], base: nn.Module | None, place: _Place) -> nn.Module | None:
+def small_of(
+    said: dict[str, Any] | None, base: nn.Module | None, folder: Path, beside: Callable[[Origin], nn.Module | None]
+) -> nn.Module | None:
     """The small network of a pair, its weights still to be loaded; None for a network that is none.
 
+    Args:
+        said: what the config says of it.
+        base: the network, where it is given.
+        folder: where the config stood, for the message.
+        beside: finds the network by its origin, or returns None.
+
     Raises:
-        ArgumentError: what config.json says of it cannot be.
+        ArgumentError: what the config says of it cannot be.
         CheckpointError: it has to be given and is not, or another one is.
     """
-    said = config.get("base")
     if said is None:
         if base is not None:
-            raise CheckpointError(f"got base={type(base).__name__} for {place.folder}, which is no pair; leave it out")
+            raise CheckpointError(f"got base={type(base).__name__} for {folder}, which is no pair; leave it out")
         return None
     origin = Origin.from_json(said.get("origin"))
     if base is not None:
         base = unwrapped(base)
         if not isinstance(base, MGANet) and not origin.accepts(given := origin_of(base)):
-            raise CheckpointError(f"got {given} as the base of {place.folder}; expected {origin}")
+            raise CheckpointError(f"got {given} as the base of {folder}; expected {origin}")
         return base
-    small = _beside(origin, place) if said.get("backbone") is None else create_backbone(**said["backbone"])
+    small = beside(origin) if said.get("backbone") is None else create_backbone(**said["backbone"])
     if small is None:
         raise CheckpointError(
-            f"the base of {place.folder} was {origin}, which is not a backbone of mga_wrap; give it: "
+            f"the base of {folder} was {origin}, which is not a backbone of mga_wrap; give it: "
             "from_pretrained(folder, base=...), or on the command line --base with its file or its code"
         )
     return small if said.get("cut") is None else accelerate_as(small, CutConfig.from_json(said["cut"]))

@@ -29,7 +29,11 @@ def checked_config(path: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: it cannot be read, is newer than this package, or holds something else.
     """
-    config = read_config(path)
+    return check_config(read_config(path), path)
+
+
+def check_config(config: dict[str, Any], path: Path) -> dict[str, Any]:
+    """The same of a config that was read already; `path` is for the message."""
     _check_format(config, path)
     for name, value, right, expected in (
         ("scale", config.get("scale", 2), _is_whole(config.get("scale", 2)), "a whole number"),

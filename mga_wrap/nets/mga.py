@@ -316,9 +316,17 @@ class MGANet(HubMixin, nn.Module):
         Raises:
             CheckpointError: the folder cannot be written, or the network was not made by `mga_wrap.accelerate`.
         """
+        write_checkpoint(Path(folder), config=self.saved_config(), tensors=self.state_dict())
+
+    def saved_config(self) -> dict[str, Any]:
+        """What stands in the config.json of a checkpoint.
+
+        Raises:
+            CheckpointError: the network was not made by `mga_wrap.accelerate`.
+        """
         if self.config.split_at == "auto":
             raise CheckpointError("the network does not say where it was cut; make it with mga_wrap.accelerate")
-        config = {
+        config: dict[str, Any] = {
             "format_version": FORMAT_VERSION,
             "scale": self.scale,
             "backbone": self.backbone,
@@ -328,7 +336,7 @@ class MGANet(HubMixin, nn.Module):
         }
         if isinstance(self.base, PairBase) and self.small is not None:
             config["base"] = self.small.as_json(matched=self.base.is_matched)
-        write_checkpoint(Path(folder), config=config, tensors=self.state_dict())
+        return config
 
     def extra_repr(self) -> str:
         """Shown by print(net): what its owner knows about it."""

@@ -22,6 +22,7 @@ from mga_wrap.networks.from_code import from_code, is_code
 from mga_wrap.networks.plain import is_plain, list_students, load_plain
 from mga_wrap.origin import Origin, file_digest, origin_of, remember
 from mga_wrap.remote import download_file, download_plain
+from mga_wrap.spandrel import is_single_file, load_single_file
 
 Spec = str | os.PathLike[str]
 Kind = Literal["backbone", "code", "file", "plain", "accelerated"]
@@ -84,7 +85,7 @@ def load_network(
     elif kind == "code":
         model = from_code(text, args=args or {})
     elif kind == "file":
-        model = _from_hub(*found) if (found := _on_hub(text)) else from_file(Path(text))
+        model = _from_hub(*found) if (found := _on_hub(text)) else _from_disk(Path(text))
     elif kind == "plain":
         model = load_plain(text)
     elif original is None and base is None and (small_one := _plain_on_hub(text)) is not None:
@@ -153,9 +154,15 @@ def _plain_on_hub(spec: str) -> Path | None:
 
 def _from_hub(repo: str, name: str) -> nn.Module:
     path = download_file(repo, name)
-    model = from_file(path)
+    model = _from_disk(path)
+    if isinstance(model, MGANet):  # which says itself where it came from
+        return model
     remember(model, replace(origin_of(model), name=name, repo=repo, revision=path.parent.name))
     return model
+
+
+def _from_disk(path: Path) -> nn.Module:
+    return load_single_file(path) if is_single_file(path) else from_file(path)
 
 
 def _check_extras(kind: Kind, spec: str, **given: object) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from mga_wrap.cli.work.network import Given, find_network
 from mga_wrap.config import Amount
-from mga_wrap.exporting.onnx_file import export as write
+from mga_wrap.exporting.export import export as write
 
 
 def export(
