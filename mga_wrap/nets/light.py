@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mga_wrap.nets.bilinear import Bilinear
+
 DEPTH = 6
 """Most 3x3 convolutions before the last, unless told otherwise: each one more brings less, and costs time and steps."""
 
@@ -27,7 +29,7 @@ class LightTail(nn.Module):
 
     def __init__(self, channels: int, image_channels: int, *, scale: int, zoom: int, depth: int = 0) -> None:
         super().__init__()
-        self.scale, self.zoom = scale, zoom
+        self.scale, self.zoom, self.enlarged = scale, zoom, Bilinear(image_channels, scale)
         out = image_channels * zoom**2
         hidden = channels if depth else max(1, channels // 2)
         self.first = nn.Conv2d(channels, hidden, 3, padding=1)
@@ -38,7 +40,7 @@ class LightTail(nn.Module):
 
     def forward(self, feature: Tensor, lr: Tensor) -> Tensor:
         """(B, C, h, w), (B, 3, H, W) -> (B, 3, s*H, s*W), in the value range of lr."""
-        image = F.interpolate(lr, scale_factor=self.scale, mode="bilinear")
+        image = self.enlarged(lr)
         detail = F.pixel_shuffle(self.last(self.widened(feature)), self.zoom)
         return image + detail[..., : image.shape[-2], : image.shape[-1]]  # a padded feature reaches further
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mga_wrap.nets.bilinear import Bilinear
 from mga_wrap.nets.mask import average
 from mga_wrap.nets.patches import grid_size
 
@@ -44,7 +45,7 @@ class ScorePredictor(nn.Module):
 
     def __init__(self, channels: int, *, scale: int, zoom: int) -> None:
         super().__init__()
-        self.scale, self.zoom = scale, zoom
+        self.scale, self.zoom, self.enlarged = scale, zoom, Bilinear(1, scale)
         inputs = 2 * channels + IMAGE_STATISTICS
         self.enter = nn.Conv2d(inputs, HIDDEN, 1)
         self.around = nn.Conv2d(HIDDEN, HIDDEN, 3, padding=1, padding_mode="replicate")
@@ -101,7 +102,7 @@ class ScorePredictor(nn.Module):
         spread = (average(feature.square(), p=p) - mean.square()).clamp(min=0).sqrt()
         grey, grey_coarse = lr.mean(dim=1, keepdim=True), coarse.mean(dim=1, keepdim=True)
         small = F.avg_pool2d(grey_coarse, self.scale)
-        bilinear = F.interpolate(grey, scale_factor=self.scale, mode="bilinear")
+        bilinear = self.enlarged(grey)
         at_lr = [_rows(grey), _columns(grey), _detail(grey), (small - grey).square()]
         at_sr = [_rows(grey_coarse) + _columns(grey_coarse), (grey_coarse - bilinear).square()]
         side = p * self.zoom // self.scale
