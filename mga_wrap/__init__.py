@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         EngineError,
         ImageError,
         MGAError,
+        RangeWarning,
         TrainingError,
         UnfittedWarning,
     )
@@ -60,6 +61,7 @@ __all__ = [
     "MGANet",
     "MGATrainer",
     "MaskPredictor",
+    "RangeWarning",
     "Runner",
     "Stage",
     "TrainingError",

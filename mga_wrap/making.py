@@ -12,6 +12,7 @@ from mga_wrap.backbones.registry import describe_backbone
 from mga_wrap.config import CutConfig
 from mga_wrap.cut.build import build
 from mga_wrap.cut.cost import too_dear
+from mga_wrap.errors import CostWarning, RangeWarning
 from mga_wrap.fitting.sources import Images
 from mga_wrap.graph.chain import Chain, find_chain
 from mga_wrap.graph.trace import UntraceableError
@@ -35,7 +36,7 @@ def accelerate_as(
     images: Images | None = None,
     seconds: float = 60.0,
 ) -> MGANet:
-    """`mga_wrap.accelerate` with its arguments in one, as checkpoints hold them; of costs it says nothing.
+    """`mga_wrap.accelerate` with its arguments in one, as checkpoints hold them; it warns of nothing.
 
     Args:
         model: the network.
@@ -45,10 +46,10 @@ def accelerate_as(
         images: on which a pair's windows are measured, where config leaves them open.
         seconds: for fitting; the windows take a part of it.
     """
-    return accelerate_and_price(model, config, base=base, example=example, images=images, seconds=seconds)[0]
+    return accelerate_and_doubt(model, config, base=base, example=example, images=images, seconds=seconds)[0]
 
 
-def accelerate_and_price(
+def accelerate_and_doubt(
     model: nn.Module,
     config: CutConfig,
     *,
@@ -56,12 +57,13 @@ def accelerate_and_price(
     example: Tensor | None = None,
     images: Images | None = None,
     seconds: float = 60.0,
-) -> tuple[MGANet, str]:
-    """`accelerate_as`, and what is to be said of a network that takes more MACs than the model; often nothing."""
+) -> tuple[MGANet, list[Warning]]:
+    """`accelerate_as`, and what there is to warn of: more MACs than the model's, a doubtful range; often nothing."""
     model = unwrapped(model)
     if base is None:
         net, chain = _cut(model, config, example)
-        return net, too_dear(chain, net.config) if config.style == "pretrained" else ""
+        dear = too_dear(chain, net.config) if config.style == "pretrained" else ""
+        return net, [CostWarning(dear)] if dear else []
     base = unwrapped(base)
     backbone = describe_backbone(model)
     choose = None if images is None else chooser(images, seconds=CHOOSING * seconds)
@@ -75,7 +77,9 @@ def accelerate_and_price(
         small_backbone=base.backbone if isinstance(base, MGANet) else describe_backbone(base),
     )
     net.origin = _origin(model, backbone)
-    return net.train(model.training), pair_too_dear(net, met)
+    dear = pair_too_dear(net, met)
+    told: list[Warning] = [RangeWarning(met.doubt)] if met.doubt else []
+    return net.train(model.training), [*told, CostWarning(dear)] if dear else told
 
 
 def _cut(model: nn.Module, config: CutConfig, example: Tensor | None) -> tuple[MGANet, Chain]:
