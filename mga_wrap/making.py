@@ -16,7 +16,7 @@ from mga_wrap.errors import CostWarning, RangeWarning
 from mga_wrap.fitting.sources import Images
 from mga_wrap.graph.chain import Chain, find_chain
 from mga_wrap.graph.trace import UntraceableError
-from mga_wrap.nets.mga import MGANet
+from mga_wrap.nets.mga import LARGEST_EXAMPLE, MGANet
 from mga_wrap.origin import Origin, origin_of, unwrapped
 from mga_wrap.pair.build import build_pair
 from mga_wrap.pair.choose import chooser
@@ -62,6 +62,7 @@ def accelerate_and_doubt(
     model = unwrapped(model)
     if base is None:
         net, chain = _cut(model, config, example)
+        net.geometry = replace(net.geometry, example=_shape(example))
         dear = too_dear(chain, net.config) if config.style == "pretrained" else ""
         return net, [CostWarning(dear)] if dear else []
     base = unwrapped(base)
@@ -77,9 +78,14 @@ def accelerate_and_doubt(
         small_backbone=base.backbone if isinstance(base, MGANet) else describe_backbone(base),
     )
     net.origin = _origin(model, backbone)
+    net.geometry = replace(net.geometry, example=_shape(example))
     dear = pair_too_dear(net, met)
     told: list[Warning] = [RangeWarning(met.doubt)] if met.doubt else []
     return net.train(model.training), [*told, CostWarning(dear)] if dear else told
+
+
+def _shape(example: Tensor | None) -> tuple[int, ...] | None:
+    return None if example is None or example.numel() > LARGEST_EXAMPLE else tuple(example.shape)
 
 
 def _cut(model: nn.Module, config: CutConfig, example: Tensor | None) -> tuple[MGANet, Chain]:

@@ -27,6 +27,8 @@ from mga_wrap.origin import Origin
 FORMAT_VERSION = 2
 """Of the checkpoints that are written."""
 PARTS = ("base", "mask", "refine")
+LARGEST_EXAMPLE = 2**24
+"""Values of the largest example whose shape is written down: what others write may not fill the memory."""
 SHOWN_SIZE = (320, 180)
 """Width and height of the lr image whose MACs print(net) shows."""
 
@@ -53,6 +55,8 @@ class Geometry:
     """Blocks in the Base-Net, and all that the original has."""
     original_macs: float = 0.0
     """Multiply-accumulates of the original per lr pixel."""
+    example: tuple[int, ...] | None = None
+    """Shape of the image that was given to accelerate it with; written down, since it may take no others."""
 
 
 @dataclass(frozen=True)
@@ -342,7 +346,7 @@ class MGANet(HubMixin, nn.Module):
         """
         if self.config.split_at == "auto":
             raise CheckpointError("the network does not say where it was cut; make it with mga_wrap.accelerate")
-        config = {
+        config: dict[str, Any] = {
             "format_version": FORMAT_VERSION,
             "scale": self.scale,
             "backbone": self.backbone,
@@ -350,6 +354,8 @@ class MGANet(HubMixin, nn.Module):
             "fitted": self.fitted,
             "cut": self.config.as_json(),
         }
+        if self.geometry.example is not None:
+            config["example"] = list(self.geometry.example)
         if isinstance(self.base, PairBase) and self.small is not None:
             config["base"] = self.small.as_json(matched=self.base.is_matched)
         write_checkpoint(Path(folder), config=config, tensors=self.state_dict())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from pathlib import Path
 
@@ -211,3 +212,51 @@ def test_a_base_that_is_dearer_warns_with_both_figures() -> None:
 def test_a_base_is_for_pairs_alone(tmp_path: Path) -> None:
     with pytest.raises(mga.CheckpointError, match="which is no pair; leave it out"):
         mga.from_pretrained("pan-m-x4", base=small(4))
+
+
+class SquaresOnly(Plain):
+    def forward(self, lr: Tensor) -> Tensor:
+        if lr.shape[-2] != lr.shape[-1]:
+            raise ValueError("squares, please")
+        return super().forward(lr)
+
+
+def test_what_was_accepted_by_its_example_loads_again(tmp_path: Path) -> None:
+    model, base, example = SquaresOnly(2, blocks=8).eval(), small(2), image(40, 40)
+    with pytest.raises(mga.CutError, match=r"fails on an image of .*squares, please"):
+        mga.accelerate(model, base=base)
+    net = mga.accelerate(model, base=base, example=example, k=2)
+    net.save_pretrained(tmp_path)
+    again, lr = mga.from_pretrained(tmp_path, model=model, base=base), image(48, 48)
+    with torch.no_grad():
+        assert torch.equal(net(lr), again(lr))
+
+
+@pytest.mark.filterwarnings("ignore::mga_wrap.errors.CostWarning", "ignore::mga_wrap.errors.UnfittedWarning")
+def test_a_cut_that_needed_its_example_loads_again_as_a_base_too(tmp_path: Path) -> None:
+    model, lr = OnlyLarge(2).eval(), image(56, 48)
+    with pytest.raises(mga.CutError, match="too small for five poolings"):
+        mga.accelerate(model)
+    cut = mga.accelerate(model, split_at=1, coarse_tail="copy", p=40, halo=2, example=lr, k=0)
+    cut.save_pretrained(tmp_path / "cut")
+    net = mga.accelerate(large("UNet", 2), base=cut)
+    net.save_pretrained(tmp_path / "pair")
+    with torch.no_grad():
+        assert torch.equal(mga.from_pretrained(tmp_path / "cut", model=model)(lr), cut(lr))
+        again = mga.from_pretrained(
+            tmp_path / "pair", model=large("UNet", 2), base=mga.from_pretrained(tmp_path / "cut", model=model)
+        )
+        assert torch.equal(again(lr, k=0), cut(lr))
+    assert again.small == net.small
+    assert net.small is not None
+    assert net.small.example == (1, 3, 56, 48)
+
+
+@pytest.mark.parametrize("shape", [[1, 3, 40], [1, 3, 40, 0], [1, 3, 40, True], [1, 3, 5000, 5000], "large"])
+def test_an_example_that_cannot_be_is_refused(tmp_path: Path, shape: object) -> None:
+    net = mga.accelerate(large("UNet", 2), base=small(2), example=image(40, 40))
+    net.save_pretrained(tmp_path)
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "example": shape}))
+    with pytest.raises(mga.CheckpointError, match=r"got example=.*expected null, or a shape of four sides"):
+        mga.from_pretrained(tmp_path, model=large("UNet", 2), base=small(2))
