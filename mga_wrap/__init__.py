@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         EngineError,
         ImageError,
         MGAError,
+        RangeWarning,
         TrainingError,
         UnfittedWarning,
     )
@@ -63,6 +64,7 @@ __all__ = [
     "MGANet",
     "MGATrainer",
     "MaskPredictor",
+    "RangeWarning",
     "Runner",
     "Stage",
     "TrainingError",

@@ -13,12 +13,11 @@ from torch import Tensor, nn
 from mga_wrap.config import Amount, CoarseTail, CutConfig, Halo, Style
 from mga_wrap.cut.anatomy import Anatomy, describe
 from mga_wrap.cut.crossing import interface
-from mga_wrap.errors import CostWarning
 from mga_wrap.fitting.fit import fit as fit_network
 from mga_wrap.fitting.sources import Images
 from mga_wrap.graph.chain import find_chain
 from mga_wrap.graph.trace import UntraceableError
-from mga_wrap.making import CHOOSING, accelerate_and_price
+from mga_wrap.making import CHOOSING, accelerate_and_doubt
 from mga_wrap.nets.mga import MGANet
 from mga_wrap.networks.load import Spec, load_network
 from mga_wrap.origin import unwrapped
@@ -72,6 +71,7 @@ def accelerate(
 
     Warns:
         CostWarning: at this k it takes more multiply-accumulates than the model itself; not in style "paper".
+        RangeWarning: with a base: one of the two makes no image of a picture in 0..1: untrained, or of another range.
 
     Raises:
         ArgumentError: an argument is out of its range.
@@ -94,9 +94,9 @@ def accelerate(
     """
     config = CutConfig(split_at, k, p, halo, style, coarse_tail, mask)  # type: ignore[arg-type]  # None: the default
     small = network_of(base)
-    net, message = accelerate_and_price(model, config, base=small, example=example, images=fit, seconds=seconds)
-    if message:
-        warnings.warn(message, CostWarning, stacklevel=3)  # past the decorator: the caller's line
+    net, told = accelerate_and_doubt(model, config, base=small, example=example, images=fit, seconds=seconds)
+    for warning in told:
+        warnings.warn(warning, stacklevel=3)  # past the decorator: the caller's line
     if fit is not None:
         fit_network(net, fit, seconds=seconds if small is None else (1 - CHOOSING) * seconds)
     return net

@@ -56,6 +56,10 @@ class CostWarning(UserWarning):
     """A cut takes more multiply-accumulates than the original; the message says which takes less, if one does."""
 
 
+class RangeWarning(UserWarning):
+    """A network of a pair makes no image of a picture in 0..1: untrained, or of another range of values."""
+
+
 def nearest(name: object, known: Iterable[str]) -> str:
     """The name with what was expected and the known name nearest to it, for the end of an error message."""
     known = list(known)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from mga_wrap import remote
 from mga_wrap.backbones.from_file import from_file
@@ -22,7 +22,7 @@ from mga_wrap.names import is_repo, list_pretrained, shipped_folder
 from mga_wrap.nets.mga import MGANet
 from mga_wrap.nets.pair import PairBase
 from mga_wrap.origin import Origin, file_digest, origin_of, remember, unwrapped
-from mga_wrap.saved import BY_ITSELF, checked_config, cut_of, originals_of, recorded_origin
+from mga_wrap.saved import BY_ITSELF, checked_config, cut_of, example_of, originals_of, recorded_origin
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 """What a config.json may say of an original's revision: a branch could lead elsewhere, and a path out of the cache."""
@@ -117,7 +117,8 @@ def built(config: dict[str, Any], path: Path, model: nn.Module | None, base: Cal
     recorded = recorded_origin(config, path)
     try:
         cut, small = cut_of(config), base()
-        net = accelerate_as(create_backbone(**config["backbone"]) if model is None else model, cut, base=small).eval()
+        given = create_backbone(**config["backbone"]) if model is None else model
+        net = accelerate_as(given, cut, base=small, example=example_of(config, _like(given))).eval()
     except (MGAError, TypeError) as error:  # TypeError: a value of another kind than save_pretrained writes
         made_from = "" if model is None or recorded is None else f" (it was made from {recorded})"
         raise CheckpointError(f"{path} builds no network: {error}{made_from}") from error
@@ -179,7 +180,14 @@ def small_of(
             f"the base of {folder} was {origin}, which is not a backbone of mga_wrap; give it: "
             "from_pretrained(folder, base=...), or on the command line --base with its file or its code"
         )
-    return small if said.get("cut") is None else accelerate_as(small, CutConfig.from_json(said["cut"]))
+    if said.get("cut") is None:
+        return small
+    return accelerate_as(small, CutConfig.from_json(said["cut"]), example=example_of(said, _like(small)))
+
+
+def _like(model: nn.Module) -> Tensor:
+    """For the dtype and device of what a network is given."""
+    return next((one for one in model.parameters() if one.is_floating_point()), torch.zeros(()))
 
 
 def _as_recorded(net: MGANet, said: dict[str, Any]) -> None:

@@ -12,10 +12,11 @@ from mga_wrap.backbones.registry import describe_backbone
 from mga_wrap.config import CutConfig
 from mga_wrap.cut.build import build
 from mga_wrap.cut.cost import too_dear
+from mga_wrap.errors import CostWarning, RangeWarning
 from mga_wrap.fitting.sources import Images
 from mga_wrap.graph.chain import Chain, find_chain
 from mga_wrap.graph.trace import UntraceableError
-from mga_wrap.nets.mga import MGANet
+from mga_wrap.nets.mga import LARGEST_EXAMPLE, MGANet
 from mga_wrap.origin import Origin, origin_of, unwrapped
 from mga_wrap.pair.build import build_pair
 from mga_wrap.pair.choose import chooser
@@ -35,7 +36,7 @@ def accelerate_as(
     images: Images | None = None,
     seconds: float = 60.0,
 ) -> MGANet:
-    """`mga_wrap.accelerate` with its arguments in one, as checkpoints hold them; of costs it says nothing.
+    """`mga_wrap.accelerate` with its arguments in one, as checkpoints hold them; it warns of nothing.
 
     Args:
         model: the network.
@@ -45,10 +46,10 @@ def accelerate_as(
         images: on which a pair's windows are measured, where config leaves them open.
         seconds: for fitting; the windows take a part of it.
     """
-    return accelerate_and_price(model, config, base=base, example=example, images=images, seconds=seconds)[0]
+    return accelerate_and_doubt(model, config, base=base, example=example, images=images, seconds=seconds)[0]
 
 
-def accelerate_and_price(
+def accelerate_and_doubt(
     model: nn.Module,
     config: CutConfig,
     *,
@@ -56,12 +57,14 @@ def accelerate_and_price(
     example: Tensor | None = None,
     images: Images | None = None,
     seconds: float = 60.0,
-) -> tuple[MGANet, str]:
-    """`accelerate_as`, and what is to be said of a network that takes more MACs than the model; often nothing."""
+) -> tuple[MGANet, list[Warning]]:
+    """`accelerate_as`, and what there is to warn of: more MACs than the model's, a doubtful range; often nothing."""
     model = unwrapped(model)
     if base is None:
         net, chain = _cut(model, config, example)
-        return net, too_dear(chain, net.config) if config.style == "pretrained" else ""
+        net.geometry = replace(net.geometry, example=_shape(example))
+        dear = too_dear(chain, net.config) if config.style == "pretrained" else ""
+        return net, [CostWarning(dear)] if dear else []
     base = unwrapped(base)
     backbone = describe_backbone(model)
     choose = None if images is None else chooser(images, seconds=CHOOSING * seconds)
@@ -75,7 +78,14 @@ def accelerate_and_price(
         small_backbone=base.backbone if isinstance(base, MGANet) else describe_backbone(base),
     )
     net.origin = _origin(model, backbone)
-    return net.train(model.training), pair_too_dear(net, met)
+    net.geometry = replace(net.geometry, example=_shape(example))
+    dear = pair_too_dear(net, met)
+    told: list[Warning] = [RangeWarning(met.doubt)] if met.doubt else []
+    return net.train(model.training), [*told, CostWarning(dear)] if dear else told
+
+
+def _shape(example: Tensor | None) -> tuple[int, ...] | None:
+    return None if example is None or example.numel() > LARGEST_EXAMPLE else tuple(example.shape)
 
 
 def _cut(model: nn.Module, config: CutConfig, example: Tensor | None) -> tuple[MGANet, Chain]:

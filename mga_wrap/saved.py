@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from mga_wrap.checkpoint import read_config
 from mga_wrap.config import CutConfig
 from mga_wrap.errors import ArgumentError, CheckpointError
-from mga_wrap.nets.mga import FORMAT_VERSION
+from mga_wrap.nets.mga import FORMAT_VERSION, LARGEST_EXAMPLE
 from mga_wrap.origin import Origin
+from mga_wrap.pictures.synthetic import synthetic
 
 FORMAT_1 = ("split_at", "k", "p", "halo", "style", "coarse_tail")
 """What a config.json of format 1 holds of the cut, beside "mask" where it is not the default."""
 
 
-KNOWN = ("format_version", "backbone", "scale", "original", "fitted", "base")
+KNOWN = ("format_version", "backbone", "scale", "original", "fitted", "base", "example")
 """What a config.json of any format may hold, beside the cut."""
-SMALL = ("origin", "backbone", "cut", "matched")
+SMALL = ("origin", "backbone", "cut", "matched", "example")
 """What stands under "base": the small network of a pair."""
 BY_ITSELF = ".safetensors"
 """Files of originals that are fetched from the Hub: what others have put there is never unpickled."""
@@ -39,6 +43,7 @@ def check_config(config: dict[str, Any], path: Path) -> dict[str, Any]:
         ("scale", config.get("scale", 2), _is_whole(config.get("scale", 2)), "a whole number"),
         ("fitted", config.get("fitted", True), isinstance(config.get("fitted", True), bool), "true or false"),
         ("backbone", config["backbone"], _is_backbone(config["backbone"]), 'null, or {"name": ..., "scale": ...}'),
+        ("example", config.get("example"), _is_example(config.get("example")), "null, or a shape of four sides"),
         ("base", config.get("base"), _is_small(config.get("base")), f"null, or {', '.join(SMALL)}"),
     ):
         if not right:
@@ -85,7 +90,30 @@ def _is_small(value: object) -> bool:
         and set(value) <= set(SMALL)
         and _is_backbone(value.get("backbone"))
         and isinstance(value.get("matched", False), bool)
+        and _is_example(value.get("example"))
     )
+
+
+def _is_example(value: object) -> bool:
+    return value is None or (
+        isinstance(value, list)
+        and len(value) == 4
+        and all(isinstance(side, int) and not isinstance(side, bool) and side > 0 for side in value)
+        and math.prod(value) <= LARGEST_EXAMPLE
+    )
+
+
+def example_of(said: dict[str, Any], like: Tensor) -> Tensor | None:
+    """An image of the shape that was needed to accelerate a network; None where none was.
+
+    Args:
+        said: a config.json, or what it says of a pair's small network.
+        like: for dtype and device.
+    """
+    if said.get("example") is None:
+        return None
+    batch, channels, height, width = said["example"]
+    return synthetic(height, width, channels=channels).to(like).expand(batch, -1, -1, -1).contiguous()
 
 
 def cut_of(config: dict[str, Any]) -> CutConfig:

@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -83,6 +84,28 @@ def test_spandrel_is_told_what_is_no_network(example: ModuleType, tmp_path: Path
     torch.save({"a": torch.zeros(1)}, tmp_path / "a.pth")
     with pytest.raises(SystemExit, match=r"error: .*a\.pth is no network that spandrel knows"):
         example.main([str(tmp_path / "a.pth"), *QUICK])
+
+
+@pytest.mark.parametrize("example", ["structure"], indirect=True)
+def test_structure(example: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    example.main(["-o", str(tmp_path / "a"), "--size", "180x96"])
+    files = sorted((tmp_path / "a").iterdir())
+    assert [file.name for file in files][::11] == ["00-facade.png", "11-holes.png"]
+    assert len(files) == 12
+    for number, file in enumerate(files):
+        with Image.open(file) as image:
+            drawn = np.asarray(image)
+        assert drawn.shape == (96, 180, 3)
+        change = abs(np.diff(drawn.astype(float), axis=1)).mean(axis=(0, 2))
+        assert change[:90].mean() > 2 * change[-9:].mean(), f"{file.name}: a pattern beside a soft ground"
+        if number % 4 == 0:
+            assert np.array_equal(drawn, example.picture(number, size=(180, 96)))
+            assert not np.array_equal(drawn, example.picture(number, size=(180, 96), seed=1))
+    assert capsys.readouterr().out.strip() == str(tmp_path / "a")
+    for wrong, text in (("48", "got --size 48"), ("0x4", "expected sides and images of 1 or more")):
+        with pytest.raises(SystemExit, match=f"error: {text}"):
+            example.main(["-o", str(tmp_path / "b"), "--size", wrong])
+    assert not (tmp_path / "b").exists()
 
 
 @pytest.mark.parametrize("example", ["finetune"], indirect=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from torch import nn
 
 from mga_wrap.fitting.samples import Sample
 from mga_wrap.nets.mga import MGANet
@@ -31,31 +32,30 @@ def match_colours(net: MGANet, learn: Sequence[Sample], held: Sequence[Sample]) 
     """
     base, like = net.base, next(net.parameters())
     assert isinstance(base, PairBase)
-    base.set_match(like=like)
+    if base.is_matched:
+        base.set_match(like=like)
+        for one in (*learn, *held):
+            one.refresh(net)
     channels = net.geometry.channels
     gram = torch.zeros(channels + 1, channels + 1, dtype=torch.float64)
     right = torch.zeros(channels + 1, channels, dtype=torch.float64)
     for one in learn:
-        one.refresh(net)
         coarse, original = (x.clamp(0, 1).flatten(2)[0].double().cpu() for x in (one.coarse, one.original))
         known = torch.cat([coarse, torch.ones_like(coarse[:1])])
         gram += known @ known.T / known.shape[1]
         right += known @ original.T / known.shape[1]
     gram.diagonal().add_(1e-9)  # a picture of one colour
     solved = torch.linalg.solve(gram, right)
-    before = _distance(net, held)
     base.set_match(solved[:channels].T.to(like), solved[channels].to(like), like=like)
-    if before - _distance(net, held) < HELPS:
+    if _distance(held, nn.Identity()) - _distance(held, base.match) < HELPS:
         base.set_match(like=like)
-        for one in held:
-            one.refresh(net)
-    return base.is_matched
+        return False
+    for one in (*learn, *held):
+        one.coarse = base.match(one.coarse)
+    return True
 
 
-def _distance(net: MGANet, held: Sequence[Sample]) -> float:
-    """How far the coarse images are from the original's, dB over all channels; less is nearer."""
-    errors = []
-    for one in held:
-        one.refresh(net)
-        errors.append((one.coarse.clamp(0, 1) - one.original.clamp(0, 1)).square().mean())
+def _distance(held: Sequence[Sample], match: nn.Module) -> float:
+    """How far the coarse images, matched, are from the original's, dB over all channels; less is nearer."""
+    errors = [(match(one.coarse).clamp(0, 1) - one.original.clamp(0, 1)).square().mean() for one in held]
     return float(10 * torch.stack(errors).clamp(min=1e-10).log10().mean())

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from mga_wrap.fitting.samples import Sample, known_and_wanted, patch_errors
+from mga_wrap.nets.mask import covered
 from mga_wrap.nets.mga import MGANet
-from mga_wrap.nets.score import CALIBRATED, ScorePredictor, allowance
+from mga_wrap.nets.score import CALIBRATED, IMAGE_STATISTICS, ScorePredictor, allowance
 
 RATE = 2e-3
 BATCH = 32
@@ -20,6 +21,9 @@ SHARES = (0.1, 0.2, 0.3)
 """Of refined patches, at which two scores are compared."""
 NOISE = 0.05
 """Of the statistics' deviation: a few hundred crops would be learned by heart."""
+PENALTY = 0.1, 1e-3
+"""Added to the normal equations' diagonal for the statistics of the feature, which are many, and for the images', which
+are few and say most."""
 LOSSES = tuple(float(loss) for loss in np.geomspace(0.01, 1.0, CALIBRATED))
 """dB for which k="auto" is calibrated."""
 FACTORS = np.geomspace(0.02, 50, 161)
@@ -28,6 +32,8 @@ FACTORS = np.geomspace(0.02, 50, 161)
 
 def regress(net: MGANet, learn: Sequence[Sample], *, seed: int, steps: int, going_on: Callable[[], float]) -> int:
     """Let the score predict the logarithms of the errors; returns the steps taken.
+
+    Its linear part is solved for, which takes no time; the rest learns from there.
 
     Args:
         net: with a `ScorePredictor`, whose statistics are standardised anew.
@@ -38,15 +44,69 @@ def regress(net: MGANet, learn: Sequence[Sample], *, seed: int, steps: int, goin
     """
     score = net.mask
     assert isinstance(score, ScorePredictor)
-    groups = _of_one_size([known_and_wanted(net, one) for one in learn])
-    standardise(score, *(torch.cat([by_patch(group[i]) for group in groups], dim=1) for i in range(2)))
+    groups = _solve(score, [known_and_wanted(net, one) for one in learn])
+    return _learn(score, groups, seed=seed, steps=steps, going_on=going_on)
+
+
+def regress_if_better(
+    net: MGANet,
+    learn: Sequence[Sample],
+    held: Sequence[Sample],
+    *,
+    seed: int,
+    steps: int,
+    going_on: Callable[[], float],
+) -> bool:
+    """`regress`, of which as much is kept as helps on crops held out: all, what was solved for, or nothing.
+
+    Returns:
+        Whether anything is.
+    """
+    score = net.mask
+    assert isinstance(score, ScorePredictor)
+    pairs = [known_and_wanted(net, one) for one in held]
+    best, kept, changed = _left_over(score, pairs), copy.deepcopy(score.state_dict()), False
+    groups = _solve(score, [known_and_wanted(net, one) for one in learn])
+    for count in (0, steps):
+        _learn(score, groups, seed=seed, steps=count, going_on=going_on)
+        if (left := _left_over(score, pairs)) <= best:
+            best, kept, changed = left, copy.deepcopy(score.state_dict()), True
+    score.load_state_dict(kept)
+    return changed
+
+
+Groups = list[tuple[Tensor, Tensor]]
+"""Batches of crops of one size: what the score knows of them, what it is to say."""
+
+
+@torch.no_grad()
+def _solve(score: ScorePredictor, pairs: Sequence[tuple[Tensor, Tensor]]) -> Groups:
+    """Standardise, and solve for the linear part by least squares; the rest adds nothing yet."""
+    groups = _of_one_size(pairs)
+    x, y = (torch.cat([by_patch(group[i]) for group in groups], dim=1) for i in range(2))
+    standardise(score, x, y)
+    known = ((x - score.mean[0, ..., 0]) / score.deviation[0, ..., 0]).double()
+    wanted = ((y - score.level[0, :, None]) / score.level[1, :, None]).double()
+    penalty = torch.full_like(known[:, 0], PENALTY[0])
+    penalty[-IMAGE_STATISTICS:] = PENALTY[1]
+    gram, right = (known @ one.T / known.shape[1] for one in (known, wanted))
+    solved = torch.linalg.solve(gram + penalty.diag(), right)
+    score.direct.weight.copy_(solved.T[..., None, None])
+    for parameter in score.leave.parameters():
+        parameter.zero_()
+    score.fitted.fill_(True)
+    return groups
+
+
+def _learn(score: ScorePredictor, groups: Groups, *, seed: int, steps: int, going_on: Callable[[], float]) -> int:
+    """Steps by gradient; returns how many."""
     shares = torch.tensor([float(len(x)) for x, _ in groups])
     generator = torch.Generator().manual_seed(seed)
     optimiser = torch.optim.AdamW(score.parameters(), lr=RATE, weight_decay=1e-2)
     deviation = score.level[1].view(1, 2, 1, 1)
     step, begun = 0, min(going_on(), 0.999)  # the statistics have taken their part of the time
     with torch.enable_grad():
-        while (over := max(step / steps, (going_on() - begun) / (1 - begun))) < 1:
+        while (over := max(step / max(steps, 1), (going_on() - begun) / (1 - begun))) < 1 and step < steps:
             for group in optimiser.param_groups:
                 group["lr"] = RATE * min(1.0, (step + 1) / 50) * 0.5 * (1 + math.cos(math.pi * over))
             x, y = groups[int(torch.multinomial(shares, 1, generator=generator))] if len(groups) > 1 else groups[0]
@@ -60,40 +120,14 @@ def regress(net: MGANet, learn: Sequence[Sample], *, seed: int, steps: int, goin
             loss.backward()
             optimiser.step()
             step += 1
-    score.fitted.fill_(True)
     return step
 
 
-def regress_if_better(
-    net: MGANet,
-    learn: Sequence[Sample],
-    held: Sequence[Sample],
-    *,
-    seed: int,
-    steps: int,
-    going_on: Callable[[], float],
-) -> bool:
-    """`regress`, undone where what the score was before leaves less on crops held out; a few crops teach little.
-
-    Returns:
-        Whether it is kept.
-    """
-    before, old = _left_over(net, held), copy.deepcopy(net.mask.state_dict())
-    regress(net, learn, seed=seed, steps=steps, going_on=going_on)
-    if _left_over(net, held) <= before:
-        return True
-    net.mask.load_state_dict(old)
-    return False
-
-
 @torch.no_grad()
-def _left_over(net: MGANet, samples: Sequence[Sample]) -> float:
+def _left_over(score: ScorePredictor, pairs: Sequence[tuple[Tensor, Tensor]]) -> float:
     """The logarithm of the squared error to the original's output that is left, over crops and `SHARES`."""
-    score = net.mask
-    assert isinstance(score, ScorePredictor)
     found = []
-    for one in samples:
-        x, y = known_and_wanted(net, one)
+    for x, y in pairs:
         order = score.predict(x)[0, 0].flatten().argsort(descending=True)
         left = y[0, 0].double().exp().flatten()[order]
         for share in SHARES:
@@ -101,7 +135,7 @@ def _left_over(net: MGANet, samples: Sequence[Sample]) -> float:
     return float(np.mean(found))
 
 
-def _of_one_size(pairs: Sequence[tuple[Tensor, Tensor]]) -> list[tuple[Tensor, Tensor]]:
+def _of_one_size(pairs: Sequence[tuple[Tensor, Tensor]]) -> Groups:
     """Batches of one grid of patches each: small pictures give small crops."""
     sizes: dict[torch.Size, list[tuple[Tensor, Tensor]]] = {}
     for pair in pairs:
@@ -147,14 +181,15 @@ def calibrate(net: MGANet, samples: Sequence[Sample]) -> None:
 
 
 def _errors(net: MGANet, one: Sample) -> tuple[np.ndarray, ...]:
-    """Of each patch: predicted (taken, left); true squared errors to the real image of coarse and refined."""
+    """Of each patch, by how much of it there is: predicted (taken, left); true errors of coarse and refined."""
     score = net.mask
     assert isinstance(score, ScorePredictor)
     statistics = score.statistics(one.feature, one.lr, one.coarse, p=net.p)
     predicted = score.predict(statistics)[0].double().exp().flatten(1)
     grid = (statistics.shape[-2], statistics.shape[-1])
     true = [patch_errors(net, image, one.hr, grid=grid)[0].double().flatten() for image in (one.coarse, one.original)]
-    return tuple(x.cpu().numpy() for x in (*predicted, *true))
+    whole = covered(*one.feature.shape[-2:], p=net.p, grid=grid, like=predicted).flatten()
+    return tuple((whole * x).cpu().numpy() for x in (*predicted, *true))
 
 
 def _at(measured: Sequence[tuple[np.ndarray, ...]], loss: float, factor: float) -> tuple[float, float]:

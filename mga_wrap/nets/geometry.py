@@ -30,3 +30,5 @@ class Geometry:
     """Blocks in the Base-Net, and all that the original has."""
     original_macs: float = 0.0
     """Multiply-accumulates of the original per lr pixel."""
+    example: tuple[int, ...] | None = None
+    """Shape of the image that was given to accelerate it with; written down, since it may take no others."""

@@ -27,6 +27,8 @@ from mga_wrap.origin import Origin
 FORMAT_VERSION = 2
 """Of the checkpoints that are written."""
 PARTS = ("base", "mask", "refine")
+LARGEST_EXAMPLE = 2**24
+"""Values of the largest example whose shape is written down: what others write may not fill the memory."""
 SHOWN_SIZE = (320, 180)
 """Width and height of the lr image whose MACs print(net) shows."""
 
@@ -334,6 +336,8 @@ class MGANet(HubMixin, nn.Module):
             "fitted": self.fitted,
             "cut": self.config.as_json(),
         }
+        if self.geometry.example is not None:
+            config["example"] = list(self.geometry.example)
         if isinstance(self.base, PairBase) and self.small is not None:
             config["base"] = self.small.as_json(matched=self.base.is_matched)
         return config

@@ -96,6 +96,8 @@ class Small:
     """The arguments of `create_backbone`."""
     cut: CutConfig | None = None
     """Of a small network that is accelerated itself; its k is the one that the pair uses."""
+    example: tuple[int, ...] | None = None
+    """Of a small network that is accelerated itself: shape of the image that was given for it."""
 
     def as_json(self, *, matched: bool) -> dict[str, Any]:
         """What config.json says of it."""
@@ -104,4 +106,5 @@ class Small:
             "backbone": None if self.backbone is None else dict(self.backbone),
             "cut": None if self.cut is None else self.cut.as_json(),
             "matched": matched,
+            **({} if self.example is None else {"example": list(self.example)}),
         }

@@ -86,9 +86,15 @@ def build_pair(
         geometry=geometry,
         backbone=backbone,
         fitted=False,
-        small=Small(origin_of(small), small_backbone, small.config if isinstance(small, MGANet) else None),
+        small=_recorded(small, small_backbone),
     ).eval()
     return _verified(net, large, little, met.example), met
+
+
+def _recorded(small: nn.Module, backbone: dict[str, Any] | None) -> Small:
+    if isinstance(small, MGANet):
+        return Small(origin_of(small), backbone, small.config, small.geometry.example)
+    return Small(origin_of(small), backbone)
 
 
 def _check(config: CutConfig) -> None:

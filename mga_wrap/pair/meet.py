@@ -30,6 +30,8 @@ DOUBTFUL = 0.1
 CLEARLY = 0.6
 """Another range fits if it leaves less than this share of the difference. Public networks of 0..255 left 2.5 times as
 much in 0..1; of those of 0..1 none left less in 0..255."""
+NO_IMAGE = 0.7
+"""A network that leaves so much in every range makes no image of lr. Untrained ones leave 1 and more."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,8 @@ class Met:
     model_writes: bool
     """It writes into its input."""
     small_writes: bool
+    doubt: str = ""
+    """What is to be said of the range of values of either, where nothing is certain."""
 
 
 @torch.no_grad()
@@ -55,6 +59,9 @@ def meet(model: nn.Module, small: nn.Module, *, example: Tensor | None = None) -
         model: the large one.
         small: the small one.
         example: (B, C, H, W), an image that both take, if they do not take a picture of 3 channels.
+
+    Returns:
+        What is known of the two, and what there is to doubt.
 
     Raises:
         ArgumentError: they are one network; other scales, channels or ranges of values; the model is accelerated.
@@ -145,11 +152,12 @@ def _met(
             f"the model's image is {1 / factors[0][0]:.3g} times lr and the base's {1 / factors[1][0]:.3g} times; "
             "expected two networks of one range of values: wrap the one whose range is another"
         )
+    doubts = []
     if doubted:
-        for name, net, (_, left) in (("model", model, factors[0]), ("base", small, factors[1])):
-            _check_range(name, net, lr, left, scale=scales[0])
+        for name, net, sr in (("model", model, large), ("base", small, coarse)):
+            doubts.append(_doubt(name, net, lr, sr, scale=scales[0]))
     macs = [macs_per_pixel(net, lr) for net in (model, small)]
-    return Met(lr, scales[0], macs[0], macs[1], model_writes, small_writes)
+    return Met(lr, scales[0], macs[0], macs[1], model_writes, small_writes, "; ".join(filter(None, doubts)))
 
 
 def _scale(name: str, sr: Tensor, lr: Tensor) -> int:
@@ -165,28 +173,51 @@ def _scale(name: str, sr: Tensor, lr: Tensor) -> int:
     return scale
 
 
-def _check_range(name: str, net: nn.Module, lr: Tensor, left: float, *, scale: int) -> None:
+def _doubt(name: str, net: nn.Module, lr: Tensor, sr: Tensor, *, scale: int) -> str:
     """Tell a network of 0..255 from one of 0..1: by what is left where its image, reduced again, is fitted to lr.
+
+    Returns:
+        What is to be said where it makes no image in any range, or in another one alone, but for a shift of brightness
+        (biases of a network that is not trained); often nothing.
 
     Raises:
         ArgumentError: the image of lr in another range is clearly better.
     """
-    for times in (WHITE, 1 / WHITE) if left > DOUBTFUL else ():
+    (_, left), (_, shaped) = _fitted(sr, lr, scale), _fitted(sr, lr, scale, centred=True)
+    if left <= DOUBTFUL:
+        return ""
+    others, elsewhere = [], False
+    for times in (WHITE, 1 / WHITE):
         with unchanged(net):
-            _, there = _fitted(net(lr * times) / times, lr, scale)
-        if there < min(TRAINED, CLEARLY * left):
+            there = net(lr * times) / times
+        (_, of_it), (_, of_shape) = _fitted(there, lr, scale), _fitted(there, lr, scale, centred=True)
+        others.append(of_it)
+        if of_it >= min(TRAINED, CLEARLY * left):
+            continue
+        if of_shape < CLEARLY * shaped:
             raise ArgumentError(
                 f"the {name}, {type(net).__name__}, makes a better image of a picture whose values are {times:.3g} "
-                "times as large; expected two networks that take 0..1: wrap it, "
-                f"{'net(lr * 255) / 255' if times > 1 else 'net(lr / 255) * 255'}; an example in your range is believed"
+                f"times as large (of lr's contrast {of_it:.2f} is lost, of 0..1 {left:.2f}); expected two networks "
+                f"that take 0..1: wrap it, {'net(lr * 255) / 255' if times > 1 else 'net(lr / 255) * 255'}; an example "
+                "in your range is believed"
             )
+        elsewhere = True
+    if not elsewhere and min(left, *others) < NO_IMAGE:
+        return ""
+    return (
+        f"the {name}, {type(net).__name__}, makes no image of a picture in 0..1: of lr's contrast {left:.2f} is lost, "
+        f"of one 255 times as large {others[0]:.2f}, 255 times as small {others[1]:.2f}; a trained network loses less "
+        f"than {TRAINED}: check its weights, and that it takes 0..1"
+    )
 
 
-def _fitted(sr: Tensor, lr: Tensor, scale: int) -> tuple[float, float]:
-    """(the number, the difference that is left over lr's contrast)."""
+def _fitted(sr: Tensor, lr: Tensor, scale: int, *, centred: bool = False) -> tuple[float, float]:
+    """(the number, the difference that is left over lr's contrast); centred: whatever the means of the channels."""
     small, lr = F.avg_pool2d(sr.double(), scale), lr.double()
     if not bool(small.isfinite().all()):
         return 1.0, float("inf")
+    if centred:
+        small, lr = (x - x.mean(dim=(-2, -1), keepdim=True) for x in (small, lr))
     number = float((small * lr).sum() / small.square().sum().clamp(min=1e-12))
     return number or 1e-12, float((number * small - lr).std() / lr.std().clamp(min=1e-12))
 

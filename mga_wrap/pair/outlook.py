@@ -41,6 +41,8 @@ class Outlook:
     """The one that `accelerate` takes where it is given no pictures."""
     sight: Sight
     """How far the model looks."""
+    doubt: str = ""
+    """What is not certain of the ranges of values."""
 
     def breaks_even(self, window: Window) -> float:
         """The share of refined patches at which the pair takes as many MACs as the model."""
@@ -83,6 +85,8 @@ class Outlook:
             "a pixel: MACs of a window for each pixel of its patch, over the model's own. cost: MACs over the model's "
             "at that share of refined patches. * is taken unless pictures say otherwise."
         ]
+        if self.doubt:
+            lines.append(f"Doubtful: {self.doubt}.")
         if self.base_macs >= self.model_macs:
             lines.append("The base takes no fewer MACs than the model: the pair saves nothing.")
         if self.sight.reach is None:
@@ -113,4 +117,5 @@ def outlook(model: nn.Module, small: nn.Module, *, example: Tensor | None = None
         windows=tuple(windows.offered(config)),
         usual=windows.usual(config),
         sight=sight_of(large, met.example, scale=met.scale),
+        doubt=met.doubt,
     )

@@ -11,7 +11,6 @@ from mga_wrap.backbones.fsrcnn import start_as_nearest
 from mga_wrap.backbones.registry import list_backbones
 from mga_wrap.config import CutConfig
 from mga_wrap.errors import ArgumentError, nearest
-from mga_wrap.hub import from_pretrained
 from mga_wrap.making import accelerate_as
 from mga_wrap.nets.mga import MGANet
 from mga_wrap.networks import load_network
@@ -61,17 +60,20 @@ def build_network(config: Config) -> MGANet:
             weights=wanted.weights,
             original=wanted.original,
         )
+        start = None if wanted.start is None else load_network(wanted.start)
     if isinstance(model, MGANet):
         if wanted.base is not None:
             raise ArgumentError("network: got 'base' with a network that is accelerated already; leave it out")
         if cut != CutConfig():
             raise ArgumentError("accelerate: a pretrained network is cut already; leave this section out")
         return model
+    if start is not None and not isinstance(start, MGANet):
+        start_from(model, start)
     net = accelerate_as(model, cut, base=None if wanted.base is None else load_network(wanted.base))
     if cut.style == "paper" and wanted.weights is None:
         start_patches_as_nearest(net)
-    if wanted.start is not None:
-        start_from(net, from_pretrained(wanted.start))
+    if isinstance(start, MGANet):
+        start_from(net, start)
     return net
 
 
@@ -90,8 +92,10 @@ def _check(wanted: Network) -> None:
         raise ArgumentError(f"network.backbone: got {nearest(wanted.backbone, list_backbones())}; see network.spec")
 
 
-def start_from(net: MGANet, other: MGANet) -> None:
-    """Copy the parameters of another accelerated network that have the same name and shape; the others stay.
+def start_from(net: nn.Module, other: nn.Module) -> None:
+    """Copy the parameters of another network that have the same name and shape; the others stay.
+
+    Both are accelerated, or neither is: a cut gives parameters other names.
 
     A body trained at one scale is a good start for another, whose upsampler is all that differs.
 
@@ -104,7 +108,7 @@ def start_from(net: MGANet, other: MGANet) -> None:
     if found < wanted / 2:
         raise ArgumentError(
             f"network.start: got a network that has {found} of {wanted} values; expected the same backbone, cut at the "
-            "same place in the same style"
+            "same place in the same style, or not cut"
         )
     net.load_state_dict(shared, strict=False)
 

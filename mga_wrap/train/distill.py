@@ -7,6 +7,7 @@ import math
 import os
 import tempfile
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 
 from mga_wrap.backbones.registry import list_backbones
 from mga_wrap.config import CutConfig
-from mga_wrap.errors import ArgumentError, CutError, TrainingError, one_line
+from mga_wrap.errors import ArgumentError, CutError, RangeWarning, TrainingError, one_line
 from mga_wrap.fitting.sources import Images, apart, read_pictures
 from mga_wrap.graph.trace import unchanged
 from mga_wrap.measure.error_mask import luma
@@ -107,6 +108,9 @@ def distill(
     Returns:
         What was reached, and the network: `mga_wrap.save_network` writes it, `accelerate(model, base=network)` uses it.
 
+    Warns:
+        RangeWarning: one of the two makes no image of a picture in 0..1: untrained, or of another range.
+
     Raises:
         ArgumentError: an argument is out of its range, the two networks are of other scales or channels, or the
             package has no student of this scale.
@@ -128,7 +132,9 @@ def distill(
         raise ArgumentError("got an accelerated network as the model; give the network that it was made of")
     scale = scale_of(model)
     small = _student(student, scale)
-    pair, _ = build_pair(model, small, CutConfig(p=16, halo=2))
+    pair, met = build_pair(model, small, CutConfig(p=16, halo=2))
+    if met.doubt:
+        warnings.warn(met.doubt, RangeWarning, stacklevel=3)  # past the decorator: the caller's line
     crop = _crop_of(pair)
     pictures = read_pictures(images, smallest=crop * scale)
     learn, held = apart(pictures, smallest=crop * scale, seed=seed)

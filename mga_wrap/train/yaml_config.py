@@ -40,8 +40,8 @@ class Network:
     weights: Path | None = None
     """A state dict for the backbone or the code (.safetensors, or .pth read with weights_only); None: untrained."""
     start: str | None = None
-    """A name or folder for `from_pretrained`, cut in the same way, perhaps of another scale: the untrained backbone
-    starts from those of its parameters that have the same name and shape."""
+    """A network, a spec itself, not cut or cut in the same way, perhaps of another scale: the untrained one starts from
+    those of its parameters that have the same name and shape."""
     pretrained: str | None = None
     """A name or folder for `mga_wrap.from_pretrained`: training goes on from there."""
 

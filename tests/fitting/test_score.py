@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections.abc import Callable
 
@@ -47,14 +48,35 @@ def test_it_ranks_crops_that_it_has_not_seen(net: mga.MGANet, sides: tuple[int, 
     steps = score_fit.regress(net, learn, seed=0, steps=150, going_on=by_steps(1000))
     assert steps == 150
     assert bool(score.fitted)
+    assert correlation(net, held) > 0.6
+
+
+def correlation(net: mga.MGANet, held: list[Sample]) -> float:
+    """Of what the score says of patches with what is true of them."""
+    score = net.mask
+    assert isinstance(score, ScorePredictor)
     said, true = [], []
     for one in held:
         x, y = known_and_wanted(net, one)
         with torch.no_grad():
             said.append(score.predict(x)[:, 0].flatten())
         true.append(y[:, 0].flatten())
-    correlation = torch.corrcoef(torch.stack([torch.cat(said), torch.cat(true)]))[0, 1]
-    assert float(correlation) > 0.6
+    return float(torch.corrcoef(torch.stack([torch.cat(said), torch.cat(true)]))[0, 1])
+
+
+def test_without_time_it_is_solved_for_and_kept_only_where_it_helps(net: mga.MGANet) -> None:
+    net.mask.requires_grad_(True)
+    found = samples(net, sides=(24, 18), count=16)
+    learn, held = found[4:], found[:4]
+    before = copy.deepcopy(net.mask.state_dict())
+    assert score_fit.regress_if_better(net, learn, held, seed=0, steps=600, going_on=lambda: 1.0)
+    assert correlation(net, held) > 0.6
+    assert not net.mask.leave.weight.any(), "no step was taken"
+    net.mask.load_state_dict(before)
+    for one in learn:  # what is learned is wrong: the other way round
+        one.original, one.coarse = one.coarse.flip(3), one.original
+    assert not score_fit.regress_if_better(net, learn, held, seed=0, steps=20, going_on=by_steps(100))
+    assert all(torch.equal(value, before[name]) for name, value in net.mask.state_dict().items())
 
 
 def test_time_ends_it(net: mga.MGANet) -> None:

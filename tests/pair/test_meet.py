@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from toys.whole import Enlarges, build_whole
 
 import mga_wrap as mga
 from mga_wrap.counting import count_macs
-from mga_wrap.errors import ArgumentError, CutError
+from mga_wrap.errors import ArgumentError, CutError, RangeWarning
 from mga_wrap.pair.meet import meet
 
 
@@ -39,6 +40,13 @@ class OfBytes(Bicubic):
     def forward(self, x: Tensor) -> Tensor:
         up = F.interpolate(x, scale_factor=float(self.scale), mode="bicubic", align_corners=False)
         return up + 20 * torch.sin(up * 40) * torch.exp(-up)  # what a step of one grey level does to the first layer
+
+
+class Biased(Bicubic):
+    """Of 0..1, but not trained: its biases lift the image, the more so beside values that are small."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) + torch.tensor([2.0, -1.0, 0.5])[:, None, None]
 
 
 class Grey(Bicubic):
@@ -130,8 +138,22 @@ def test_what_is_no_network() -> None:
 
 
 def test_random_networks_are_of_no_range() -> None:
-    """Neither makes an image of anything: nothing can be said of their ranges, and nothing is."""
-    assert meet(build_whole("UShaped", 2), build("LongSkip", 2)).scale == 2
+    """Neither makes an image of anything: nothing is certain of their ranges, which is said with the figures."""
+    doubt = meet(build_whole("UShaped", 2), build("LongSkip", 2)).doubt
+    figures = r"of lr's contrast (\d\.\d+) is lost, of one 255 times as large (\d\.\d+), 255 times as small (\d\.\d+)"
+    found = re.findall(figures, doubt)
+    assert re.findall(r"the (\w+), (\w+), makes no image", doubt) == [("model", "UShaped"), ("base", "LongSkip")]
+    assert all(0.7 < float(figure) < 2 for row in found for figure in row), found
+
+
+def test_what_biases_drown_is_told_and_taken() -> None:
+    with pytest.warns(RangeWarning, match=r"the base, Biased, makes no image of a picture in 0..1: of lr's") as told:
+        net = mga.accelerate(Bicubic(), base=Biased(), p=16)
+    assert net.is_pair
+    assert [one.filename for one in told if one.category is RangeWarning] == [__file__]
+    shown = mga.inspect(Biased(), base=Bicubic())
+    assert "Doubtful: the model, Biased, makes no image" in " ".join(str(shown).split())
+    assert not meet(Bicubic(), Bicubic(strange=lambda x: x + 0.01)).doubt
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 import mga_wrap as mga
 from mga_wrap.nets.patches import grid_size
+from mga_wrap.pictures.synthetic import synthetic
 from pair.networks import LARGE, Everywhere, OnlyLarge, Plain, UNet, large, small
 
 EVERY = pytest.mark.parametrize("name", LARGE)
@@ -131,17 +133,32 @@ def test_colours_are_matched_where_that_helps() -> None:
         def forward(self, lr: Tensor) -> Tensor:
             return self.net(lr) * self.tint
 
-    model = Plain(2, blocks=6, width=16).eval()
+    class Sharper(nn.Module):
+        """Bicubic interpolation, its edges made up for: nearer to pictures than without, or further."""
+
+        def __init__(self, by: float) -> None:
+            super().__init__()
+            self.by = nn.Parameter(torch.tensor(by))
+
+        def forward(self, lr: Tensor) -> Tensor:
+            large = nn.functional.interpolate(lr, scale_factor=2, mode="bicubic")
+            return large + self.by * (large - nn.functional.avg_pool2d(large, 3, 1, 1, count_include_pad=False))
+
+    pictures = [synthetic(160, 160)[0].roll(50 * number, -1) for number in range(3)]
+    model = Sharper(0.4)
     net = mga.accelerate(model, base=Tinted(model), p=8, halo=2, k=0)
     lr, original = image(48, 48), None
     with torch.no_grad():
         original = model(lr)
         before = (net(lr, k=0) - original).abs().mean()
-        report = mga.fit(net, [image(160, 160)[0] for _ in range(3)], seconds=1)
+        report = mga.fit(net, pictures, seconds=1)
         after = (net(lr, k=0) - original).abs().mean()
     assert net.base.is_matched
     assert after < before / 10
     assert report.small_is_enough
+    for_the_eye = Sharper(4.0)
+    net = mga.accelerate(for_the_eye, base=Tinted(for_the_eye), p=8, halo=2, k=0)
+    assert not mga.fit(net, pictures, seconds=1).small_is_enough, "PSNR to real images says nothing of it"
 
 
 def test_one_of_our_own_pairs_needs_no_code(tmp_path: Path) -> None:
@@ -211,3 +228,51 @@ def test_a_base_that_is_dearer_warns_with_both_figures() -> None:
 def test_a_base_is_for_pairs_alone(tmp_path: Path) -> None:
     with pytest.raises(mga.CheckpointError, match="which is no pair; leave it out"):
         mga.from_pretrained("pan-m-x4", base=small(4))
+
+
+class SquaresOnly(Plain):
+    def forward(self, lr: Tensor) -> Tensor:
+        if lr.shape[-2] != lr.shape[-1]:
+            raise ValueError("squares, please")
+        return super().forward(lr)
+
+
+def test_what_was_accepted_by_its_example_loads_again(tmp_path: Path) -> None:
+    model, base, example = SquaresOnly(2, blocks=8).eval(), small(2), image(40, 40)
+    with pytest.raises(mga.CutError, match=r"fails on an image of .*squares, please"):
+        mga.accelerate(model, base=base)
+    net = mga.accelerate(model, base=base, example=example, k=2)
+    net.save_pretrained(tmp_path)
+    again, lr = mga.from_pretrained(tmp_path, model=model, base=base), image(48, 48)
+    with torch.no_grad():
+        assert torch.equal(net(lr), again(lr))
+
+
+@pytest.mark.filterwarnings("ignore::mga_wrap.errors.CostWarning", "ignore::mga_wrap.errors.UnfittedWarning")
+def test_a_cut_that_needed_its_example_loads_again_as_a_base_too(tmp_path: Path) -> None:
+    model, lr = OnlyLarge(2).eval(), image(56, 48)
+    with pytest.raises(mga.CutError, match="too small for five poolings"):
+        mga.accelerate(model)
+    cut = mga.accelerate(model, split_at=1, coarse_tail="copy", p=40, halo=2, example=lr, k=0)
+    cut.save_pretrained(tmp_path / "cut")
+    net = mga.accelerate(large("UNet", 2), base=cut)
+    net.save_pretrained(tmp_path / "pair")
+    with torch.no_grad():
+        assert torch.equal(mga.from_pretrained(tmp_path / "cut", model=model)(lr), cut(lr))
+        again = mga.from_pretrained(
+            tmp_path / "pair", model=large("UNet", 2), base=mga.from_pretrained(tmp_path / "cut", model=model)
+        )
+        assert torch.equal(again(lr, k=0), cut(lr))
+    assert again.small == net.small
+    assert net.small is not None
+    assert net.small.example == (1, 3, 56, 48)
+
+
+@pytest.mark.parametrize("shape", [[1, 3, 40], [1, 3, 40, 0], [1, 3, 40, True], [1, 3, 5000, 5000], "large"])
+def test_an_example_that_cannot_be_is_refused(tmp_path: Path, shape: object) -> None:
+    net = mga.accelerate(large("UNet", 2), base=small(2), example=image(40, 40))
+    net.save_pretrained(tmp_path)
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "example": shape}))
+    with pytest.raises(mga.CheckpointError, match=r"got example=.*expected null, or a shape of four sides"):
+        mga.from_pretrained(tmp_path, model=large("UNet", 2), base=small(2))

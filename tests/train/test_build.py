@@ -64,6 +64,23 @@ def test_another_scale_is_a_start(tmp_path: Path) -> None:
         assert torch.allclose(value, expected, rtol=0, atol=0, equal_nan=True)
 
 
+def test_a_network_that_is_not_cut_is_a_start(tmp_path: Path) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(7)
+        trained = mga.create_backbone("student-half", scale=4)
+    mga.save_network(trained, tmp_path)
+    wanted = network(backbone="student-half", start=str(tmp_path))
+    for cut in (CutConfig(split_at=1, coarse_tail="light"), CutConfig(split_at=1, style="paper")):
+        started = build_network(replace(wanted, accelerate=cut)).state_dict()
+        given = {name: value for name, value in trained.state_dict().items() if "body" in name}
+        assert given
+        for name, value in given.items():
+            places = [key for key in started if key.endswith(name)]
+            assert any(torch.equal(started[key], value) for key in places), name
+    with pytest.raises(mga.ArgumentError, match=r"expected the same backbone, cut at the same place .*, or not cut"):
+        build_network(network(backbone="pan", start=str(tmp_path)))
+
+
 def test_another_network_is_no_start(tmp_path: Path) -> None:
     build_network(network()).save_pretrained(tmp_path)
     with pytest.raises(mga.ArgumentError, match="expected the same backbone, cut at the same place in the same style"):

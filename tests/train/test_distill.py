@@ -55,6 +55,16 @@ def test_it_comes_nearer_to_the_original(found: tuple[nn.Module, mga.Distilled, 
     assert result.steps >= 1
 
 
+def test_a_folder_is_a_student(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mga_wrap.train.distill.steps_in", lambda *_, **__: 1)
+    mga.save_network(small(), tmp_path)
+    result = mga.distill(Darker(), pictures(), minutes=0.1, student=str(tmp_path), perceptual=False)
+    given = mga.distill(Darker(), pictures(), minutes=0.1, student=small(), perceptual=False)
+    assert result.before == given.before
+    for name, value in given.network.state_dict().items():
+        torch.testing.assert_close(result.network.state_dict()[name], value, msg=name)
+
+
 def test_neither_network_is_changed(found: tuple[nn.Module, mga.Distilled, dict[str, Tensor]]) -> None:
     start, _, before = found
     assert all(torch.equal(value, before[name]) for name, value in start.state_dict().items())

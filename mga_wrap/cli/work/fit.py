@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from mga_wrap.cli.work.network import Given, check_uncut
 from mga_wrap.config import CutConfig
 from mga_wrap.fitting.fit import fit as fit_network
 from mga_wrap.infer.networks import pick_device
-from mga_wrap.making import accelerate_as
+from mga_wrap.making import accelerate_and_doubt
 from mga_wrap.nets.mga import MGANet
 from mga_wrap.networks.plain import uncut
 
@@ -46,7 +47,10 @@ def fit(
     if isinstance(net, MGANet) and any(value is not None for value in cut.values()):
         net = _whole(net, network, cut)
     if not isinstance(net, MGANet):
-        net = accelerate_as(net, CutConfig.from_text(**cut), base=small, images=data, seconds=seconds)
+        config = CutConfig.from_text(**cut)
+        net, told = accelerate_and_doubt(net, config, base=small, images=data, seconds=seconds)
+        for warning in told:
+            warnings.warn(warning, stacklevel=2)
     if max_loss is not None:
         net.max_loss = max_loss
     print(fit_network(net.to(place), data, seconds=seconds, seed=seed, report=_say))
