@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from mga_wrap.fitting.samples import Sample, known_and_wanted, patch_errors
-from mga_wrap.nets.mask import covered
 from mga_wrap.nets.mga import MGANet
 from mga_wrap.nets.score import CALIBRATED, IMAGE_STATISTICS, ScorePredictor, allowance
 
@@ -181,15 +180,14 @@ def calibrate(net: MGANet, samples: Sequence[Sample]) -> None:
 
 
 def _errors(net: MGANet, one: Sample) -> tuple[np.ndarray, ...]:
-    """Of each patch, by how much of it there is: predicted (taken, left); true errors of coarse and refined."""
+    """Of each patch: predicted (taken, left); true squared errors to the real image of coarse and refined."""
     score = net.mask
     assert isinstance(score, ScorePredictor)
     statistics = score.statistics(one.feature, one.lr, one.coarse, p=net.p)
     predicted = score.predict(statistics)[0].double().exp().flatten(1)
     grid = (statistics.shape[-2], statistics.shape[-1])
     true = [patch_errors(net, image, one.hr, grid=grid)[0].double().flatten() for image in (one.coarse, one.original)]
-    whole = covered(*one.feature.shape[-2:], p=net.p, grid=grid, like=predicted).flatten()
-    return tuple((whole * x).cpu().numpy() for x in (*predicted, *true))
+    return tuple(x.cpu().numpy() for x in (*predicted, *true))
 
 
 def _at(measured: Sequence[tuple[np.ndarray, ...]], loss: float, factor: float) -> tuple[float, float]:

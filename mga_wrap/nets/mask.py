@@ -107,21 +107,8 @@ def average(x: Tensor, *, p: int, grid: tuple[int, int] | None = None) -> Tensor
     if not (torch.compiler.is_compiling() or torch.jit.is_tracing()) and (gh, gw) == natural:
         return F.avg_pool2d(x, p, ceil_mode=True, count_include_pad=False)  # no padded copy of a map that may be large
     padded = F.pad(x, [0, gw * p - width, 0, gh * p - height])
-    return F.avg_pool2d(padded, p) / covered(height, width, p=p, grid=(gh, gw), like=x)
-
-
-def covered(height: int, width: int, *, p: int, grid: tuple[int, int], like: Tensor) -> Tensor:
-    """(gh, gw): the share of each patch that lies inside the image; 1, but for those that the border cuts.
-
-    Args:
-        height: H, pixels.
-        width: W.
-        p: patch side.
-        grid: (gh, gw); patches without a pixel count as if they had one.
-        like: for dtype and device.
-    """
-    rows, cols = (_covered(size, n, p=p, device=like.device) for size, n in zip((height, width), grid, strict=True))
-    return (rows[:, None] * cols).to(like.dtype) / p**2
+    rows, cols = (_covered(size, n, p=p, device=x.device) for size, n in ((height, gh), (width, gw)))
+    return F.avg_pool2d(padded, p) * (p**2 / (rows[:, None] * cols).to(x.dtype))
 
 
 def _covered(size: int, n: int, *, p: int, device: torch.device) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mga_wrap.nets.bilinear import Bilinear
-from mga_wrap.nets.mask import average, covered
+from mga_wrap.nets.mask import average
 from mga_wrap.nets.patches import grid_size
 
 HIDDEN = 64
@@ -78,17 +78,13 @@ class ScorePredictor(nn.Module):
             p: patch side in feature pixels.
 
         Returns:
-            (B, 2, gh, gw), natural logarithms of squared errors on luma, values in 0..1, over the pixels of a whole
-            patch: the one that refining takes away, which is the score, and the one that it leaves. A patch that the
-            border cuts has less of both.
+            (B, 2, gh, gw), natural logarithms of mean squared errors on luma, values in 0..1: the one that refining
+            takes away, which is the score, and the one that it leaves.
         """
-        predicted = self.predict(self.statistics(feature, lr, coarse, p=p))
-        height, width = feature.shape[-2:]
-        grid = (predicted.shape[-2], predicted.shape[-1])
-        return predicted + covered(height, width, p=p, grid=grid, like=predicted).log()
+        return self.predict(self.statistics(feature, lr, coarse, p=p))
 
     def predict(self, statistics: Tensor) -> Tensor:
-        """(B, inputs, gh, gw) -> (B, 2, gh, gw): logarithms of what refining takes away and leaves, a pixel."""
+        """(B, inputs, gh, gw) -> (B, 2, gh, gw): logarithms of what refining takes away, and leaves."""
         standardised = (statistics - self.mean.float()) / self.deviation.float()
         standardised = standardised.to(self.enter.weight.dtype)
         x = F.gelu(self.enter(standardised))
