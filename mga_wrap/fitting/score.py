@@ -32,8 +32,6 @@ FACTORS = np.geomspace(0.02, 50, 161)
 def regress(net: MGANet, learn: Sequence[Sample], *, seed: int, steps: int, going_on: Callable[[], float]) -> int:
     """Let the score predict the logarithms of the errors; returns the steps taken.
 
-    Its linear part is solved for, which takes no time; the rest learns from there.
-
     Args:
         net: with a `ScorePredictor`, whose statistics are standardised anew.
         learn: crops; those of one size are learned from together.
@@ -43,7 +41,7 @@ def regress(net: MGANet, learn: Sequence[Sample], *, seed: int, steps: int, goin
     """
     score = net.mask
     assert isinstance(score, ScorePredictor)
-    groups = _solve(score, [known_and_wanted(net, one) for one in learn])
+    groups, *_ = _standardised(score, [known_and_wanted(net, one) for one in learn])
     return _learn(score, groups, seed=seed, steps=steps, going_on=going_on)
 
 
@@ -56,7 +54,10 @@ def regress_if_better(
     steps: int,
     going_on: Callable[[], float],
 ) -> bool:
-    """`regress`, of which as much is kept as helps on crops held out: all, what was solved for, or nothing.
+    """`regress` for a network whose own outputs take most of the time, so that little may be left to learn in.
+
+    The linear part is solved for first, which takes no time. As much is kept as helps on crops held out: all, what was
+    solved for, or nothing.
 
     Returns:
         Whether anything is.
@@ -79,11 +80,19 @@ Groups = list[tuple[Tensor, Tensor]]
 
 
 @torch.no_grad()
-def _solve(score: ScorePredictor, pairs: Sequence[tuple[Tensor, Tensor]]) -> Groups:
-    """Standardise, and solve for the linear part by least squares; the rest adds nothing yet."""
+def _standardised(score: ScorePredictor, pairs: Sequence[tuple[Tensor, Tensor]]) -> tuple[Groups, Tensor, Tensor]:
+    """Set the score's means and deviations; the crops in batches, and all patches, (inputs, n) and (2, n)."""
     groups = _of_one_size(pairs)
     x, y = (torch.cat([by_patch(group[i]) for group in groups], dim=1) for i in range(2))
     standardise(score, x, y)
+    score.fitted.fill_(True)
+    return groups, x, y
+
+
+@torch.no_grad()
+def _solve(score: ScorePredictor, pairs: Sequence[tuple[Tensor, Tensor]]) -> Groups:
+    """Standardise, and solve for the linear part by least squares; the rest adds nothing yet."""
+    groups, x, y = _standardised(score, pairs)
     known = ((x - score.mean[0, ..., 0]) / score.deviation[0, ..., 0]).double()
     wanted = ((y - score.level[0, :, None]) / score.level[1, :, None]).double()
     penalty = torch.full_like(known[:, 0], PENALTY[0])
@@ -93,7 +102,6 @@ def _solve(score: ScorePredictor, pairs: Sequence[tuple[Tensor, Tensor]]) -> Gro
     score.direct.weight.copy_(solved.T[..., None, None])
     for parameter in score.leave.parameters():
         parameter.zero_()
-    score.fitted.fill_(True)
     return groups
 
 
