@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import argparse
 import string
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from mga_wrap.errors import MGAError
 from mga_wrap.pictures.files import list_images
 
 SIDES = 480, 720
@@ -30,11 +32,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--count", type=int, default=24, help="of drawn pictures")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args(arguments)
+    if not given.photographs.is_dir():
+        sys.exit(f"error: got {given.photographs}; expected a folder of photographs")
+    try:
+        files = list_images(given.photographs)
+    except MGAError as error:
+        sys.exit(f"error: {error}")
     given.output.mkdir(parents=True, exist_ok=True)
     for number in range(given.count):
         page = draw(np.random.default_rng([given.seed, number]))
         page.save(given.output / f"print-{number:02}.png")
-    files = list_images(given.photographs)
     for number, file in enumerate(files):
         with Image.open(file) as opened:
             photograph = opened.convert("RGB")

@@ -108,6 +108,23 @@ def test_structure(example: ModuleType, tmp_path: Path, capsys: pytest.CaptureFi
     assert not (tmp_path / "b").exists()
 
 
+@pytest.mark.parametrize("example", ["hard_pictures"], indirect=True)
+def test_hard_pictures(example: ModuleType, tmp_path: Path) -> None:
+    photographs, out = tmp_path / "photographs", tmp_path / "out"
+    photographs.mkdir()
+    shutil.copy(EXAMPLES / "chelsea.png", photographs)
+    example.main([str(photographs), "-o", str(out), "--count", "1"])
+    assert sorted(file.name for file in out.iterdir()) == ["chelsea-vivid.png", "chelsea.png", "print-00.png"]
+    with Image.open(out / "chelsea.png") as plain, Image.open(out / "chelsea-vivid.png") as vivid:
+        colour, more = (np.ptp(np.asarray(image, float), axis=2).mean() for image in (plain, vivid))
+    assert more > 1.3 * colour
+    with Image.open(out / "print-00.png") as drawn:
+        assert np.array_equal(np.asarray(drawn), np.asarray(example.draw(np.random.default_rng([0, 0]))))
+    with pytest.raises(SystemExit, match=r"error: got .*nothing; expected a folder"):
+        example.main([str(tmp_path / "nothing"), "-o", str(tmp_path / "b")])
+    assert not (tmp_path / "b").exists()
+
+
 @pytest.mark.parametrize("example", ["finetune"], indirect=True)
 def test_finetune_and_front(example: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from spandrel.architectures.Compact.__arch.SRVGG import SRVGGNetCompact
