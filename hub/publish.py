@@ -35,12 +35,12 @@ from mga_wrap.figures.cropping import cut_out
 from mga_wrap.figures.panels import side_by_side
 from mga_wrap.files import whole_file
 from mga_wrap.infer import enlarge
-from mga_wrap.infer.remembered import processor
 from mga_wrap.measure import evaluate, means
 from mga_wrap.names import PLAIN, list_pretrained, list_students, shipped_folder
 from mga_wrap.networks import load_network
 from mga_wrap.pictures import Picture, resize_bicubic, write_image
 from mga_wrap.pictures.pairs import find_pairs, read_pair
+from mga_wrap.processor import processor
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent

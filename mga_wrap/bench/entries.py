@@ -20,6 +20,7 @@ from mga_wrap.engines.sessions import ENGINES_IN_BFLOAT16, installed_engines
 from mga_wrap.errors import MGAError, one_line
 from mga_wrap.infer.engine import DType, Format, format_for, own_dtype
 from mga_wrap.nets.mga import MGANet
+from mga_wrap.processor import has_bfloat16
 
 _ENGINE_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 5e-2}
 """Mean difference of another engine's result over the mean of the original's."""
@@ -77,7 +78,8 @@ def fastest_format(original: nn.Module, lr: Tensor, dtype: DType | None, clock: 
     if dtype is not None:
         dtypes = [format_for(original, lr.device, dtype).dtype]
     elif own == torch.float32:
-        dtypes = [own, torch.bfloat16] + ([] if lr.device.type == "cpu" else [torch.float16])
+        lower = [torch.bfloat16] if lr.device.type != "cpu" or has_bfloat16() else []
+        dtypes = [own, *lower] + ([] if lr.device.type == "cpu" else [torch.float16])
     else:
         dtypes = [own]
     formats = [Format(channels_last, kind) for kind in dtypes for channels_last in (False, True)]

@@ -19,6 +19,7 @@ from mga_wrap.errors import ArgumentError, EngineError, one_line
 from mga_wrap.nets.chunks import PIXELS
 from mga_wrap.nets.mga import MGANet, MGATrace, neediest, score_of
 from mga_wrap.nets.patches import grid_size
+from mga_wrap.processor import warn_of_emulation
 
 TRACED = (64, 96)
 """(height, width) by which a graph for every size is traced."""
@@ -83,6 +84,7 @@ class EngineNet:
                 f"got a network of {str(weights.dtype).removeprefix('torch.')} on {weights.device.type}; engine "
                 f"{engine!r} takes one of float32 on the CPU: net.float().cpu()"
             )
+        warn_of_emulation(dtype, torch.device("cpu"))
         self.net, self.engine, self.dtype, self.threads = net, engine, dtype, threads
         self._digest = digest_of(net)
         self._sessions: dict[tuple[object, ...], Session] = {}

@@ -21,9 +21,10 @@ from mga_wrap.errors import ArgumentError, EngineError, MGAError
 from mga_wrap.infer.engine import DType, check_dtype, checked, own_dtype, run, run_traced, torch_threads
 from mga_wrap.infer.eval_mode import in_eval_mode
 from mga_wrap.infer.networks import device_of
-from mga_wrap.infer.remembered import Choice, Engine, keep, machine, recall, versions
+from mga_wrap.infer.remembered import Choice, Engine, keep, recall, versions
 from mga_wrap.nets.mga import MGANet, MGATrace
 from mga_wrap.origin import unwrapped
+from mga_wrap.processor import has_bfloat16, machine
 
 T = TypeVar("T")
 AGREES = 1e-4
@@ -183,7 +184,8 @@ class Runner:
         return hashlib.sha256(repr(said).encode()).hexdigest()
 
     def _candidates(self) -> list[Choice]:
-        dtypes: list[DType | None] = ["float32", "bfloat16"] if self.dtype is None else [self.dtype]
+        fast: list[DType | None] = ["float32", "bfloat16"] if has_bfloat16() else ["float32"]
+        dtypes = fast if self.dtype is None else [self.dtype]
         found = [Choice("torch", None if dtype == "float32" else dtype) for dtype in dtypes]
         for engine in installed_engines():
             found += [
@@ -266,7 +268,8 @@ def compile(
         engine: "torch", "openvino", "onnxruntime"; "auto" tries those that are installed on the first image of each
             size class, takes the fastest whose image agrees with torch's (float32 to 1e-4, bfloat16 above 50 dB),
             and remembers it for this network and machine. On a GPU that is torch.
-        dtype: of the arithmetic; None: float32, with "auto" the faster of float32 and bfloat16.
+        dtype: of the arithmetic; None: float32, with "auto" the faster of float32 and bfloat16, which is tried where
+            the processor has it.
         threads: None: torch's number.
 
     Returns:

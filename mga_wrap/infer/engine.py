@@ -16,6 +16,7 @@ from mga_wrap.errors import ArgumentError, MGAError, one_line
 from mga_wrap.infer.eval_mode import Net, in_eval_mode
 from mga_wrap.infer.networks import device_of
 from mga_wrap.nets.mga import MGANet, MGATrace
+from mga_wrap.processor import warn_of_emulation
 
 DType = Literal["float32", "bfloat16", "float16"]
 """The dtype of a network's arithmetic."""
@@ -58,6 +59,8 @@ def format_for(net: nn.Module, device: torch.device, dtype: DType | None = None)
             f"got dtype={dtype!r} for a network with weights of {str(own).removeprefix('torch.')}; leave dtype out, or "
             "give the network in float32: model.float()"
         )
+    if dtype is not None:
+        warn_of_emulation(wanted, device)
     contiguous = isinstance(net, MGANet) and net.geometry.contiguous
     return Format(channels_last=device.type != "mps" and not contiguous, dtype=wanted)
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
@@ -59,20 +57,6 @@ def keep(key: str, choice: Choice, seconds: dict[str, float]) -> None:
 
 def _file(key: str) -> Path:
     return cache_folder() / f"engine-{key}.json"
-
-
-def machine() -> str:
-    """The processor and the number of its cores."""
-    return f"{processor()}, {os.cpu_count()}"
-
-
-def processor() -> str:
-    """Its name, as far as the system says it."""
-    with suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith(("model name", "Hardware")):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 def versions() -> str:

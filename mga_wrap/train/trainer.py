@@ -19,6 +19,7 @@ from mga_wrap.fitting.samples import Sample
 from mga_wrap.nets.light import LightTail
 from mga_wrap.nets.mga import MGANet
 from mga_wrap.nets.score import ScorePredictor
+from mga_wrap.processor import warn_of_emulation
 from mga_wrap.train.best import Best, Judge
 from mga_wrap.train.crops import Batch, Crops, check_seed
 from mga_wrap.train.data import Data, fingerprints
@@ -124,6 +125,7 @@ class MGATrainer:
                 running.
         """
         accelerator = _accelerator(self)
+        warn_of_emulation(accelerator.mixed_precision, accelerator.device)
         try:  # of the processes that share the folder one holds it
             with alone_in(self.output_dir) if accelerator.is_main_process else nullcontext(), on_purpose(self.net):
                 return _Fit(self, accelerator).run()

@@ -161,6 +161,8 @@ def parse(kind: Any, value: Any, where: str = "") -> Any:
     if is_dataclass(kind):
         return _parse_dataclass(kind, value, where)
     origin, arguments = get_origin(kind), get_args(kind)
+    if value is False and any("no" in get_args(one) for one in (kind, *arguments)):
+        value = "no"  # YAML reads the bare word as false
     if origin in (Union, types.UnionType):
         return _parse_union(arguments, value, where)
     if origin is Literal:

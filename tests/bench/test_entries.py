@@ -58,7 +58,21 @@ def test_the_fastest_format_is_the_one_with_the_shortest_round(quickest: str, mo
         return {name: Timing((2.0, 1.0 if name == quickest else 1.5), {}) for name in calls}
 
     monkeypatch.setattr(entries_module, "time_in_turn", timings)
+    monkeypatch.setattr(entries_module, "has_bfloat16", lambda: True)
     assert str(fastest_format(MODEL, LR, None, "wall")) == quickest
+
+
+def test_bfloat16_that_is_emulated_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+
+    def timings(calls: dict[str, Call], **_: object) -> dict[str, Timing]:
+        seen.extend(calls)
+        return {name: Timing((2.0, 1.0), {}) for name in calls}
+
+    monkeypatch.setattr(entries_module, "time_in_turn", timings)
+    monkeypatch.setattr(entries_module, "has_bfloat16", lambda: False)
+    fastest_format(MODEL, LR, None, "wall")
+    assert seen == ["contiguous float32", "channels_last float32"]
 
 
 def test_a_dtype_that_is_asked_for_is_kept() -> None:

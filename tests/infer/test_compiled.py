@@ -82,6 +82,7 @@ def pretend(monkeypatch: pytest.MonkeyPatch, engines: Pretended, *, torch_takes:
         return own(*args, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(compiled, "run", slow)
+    monkeypatch.setattr(compiled, "has_bfloat16", lambda: True)
 
 
 FAST = {"onnxruntime float32": 0.03, "openvino float32": 0.06, "openvino bfloat16": 0.0}
@@ -101,6 +102,14 @@ def test_the_fastest_is_taken_and_remembered(monkeypatch: pytest.MonkeyPatch, ow
     assert engines.opened == []  # nothing was tried again
     assert mga.compile(model).choice_for(synthetic(160, 200)) == Choice("openvino", "bfloat16")
     assert engines.opened  # another size class is
+
+
+def test_what_the_processor_would_emulate_is_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    engines = Pretended(FAST)
+    pretend(monkeypatch, engines, torch_takes=0.1)
+    monkeypatch.setattr(compiled, "has_bfloat16", lambda: False)
+    assert mga.compile(Slow()).choice_for(LR) == Choice("onnxruntime", "float32")
+    assert not [name for name in engines.opened if "bfloat16" in name]
 
 
 def test_what_differs_is_never_taken(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,6 +49,12 @@ def test_everything(read: object) -> None:
     assert others == ("original", 3, "cpu", "bf16", True, 5.0)
 
 
+@pytest.mark.parametrize("said", ["no", "'no'"])
+def test_no_is_a_precision_in_yaml_too(read: object, said: str) -> None:
+    assert read(LEAST + f"precision: {said}").precision == "no"
+    assert read(LEAST, changes=(f"precision={said}",)).precision == "no"
+
+
 def test_stages_of_a_set_are_changed_and_chosen(read: object) -> None:
     found = read(LEAST + "stages: {set: paper, change: {mask: {steps: 7, rate: 1e-3}}, only: [mask]}").chosen_stages()
     assert found == (replace(mga.PAPER_STAGES[1], steps=7, rate=1e-3),)
