@@ -28,8 +28,11 @@ class Bilinear:
         """Enlarge; an x that is traced is float32 and on the CPU."""
         if not torch.jit.is_tracing():
             return F.interpolate(x, scale_factor=self.scale, mode="bilinear")
-        around = F.pad(x, [1] * 4, mode="replicate")
-        return F.pixel_shuffle(F.conv2d(around, self.kernel), self.scale)
+        return F.pixel_shuffle(self.before_shuffle(x), self.scale)
+
+    def before_shuffle(self, x: Tensor) -> Tensor:
+        """(B, C, H, W), traced as a call -> (B, C * s * s, H, W), of which a PixelShuffle makes the image."""
+        return F.conv2d(F.pad(x, [1] * 4, mode="replicate"), self.kernel)
 
 
 def _kernel(scale: int, channels: int) -> np.ndarray:

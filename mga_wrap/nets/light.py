@@ -40,8 +40,11 @@ class LightTail(nn.Module):
 
     def forward(self, feature: Tensor, lr: Tensor) -> Tensor:
         """(B, C, h, w), (B, 3, H, W) -> (B, 3, s*H, s*W), in the value range of lr."""
-        image = self.enlarged(lr)
-        detail = F.pixel_shuffle(self.last(self.widened(feature)), self.zoom)
+        detail = self.last(self.widened(feature))
+        if torch.jit.is_tracing() and self.zoom == self.scale:  # added up while small: engines have one shuffle less
+            height, width = lr.shape[-2:]
+            return F.pixel_shuffle(self.enlarged.before_shuffle(lr) + detail[..., :height, :width], self.zoom)
+        image, detail = self.enlarged(lr), F.pixel_shuffle(detail, self.zoom)
         return image + detail[..., : image.shape[-2], : image.shape[-1]]  # a padded feature reaches further
 
     def widened(self, feature: Tensor) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -20,6 +22,16 @@ def test_it_starts_as_a_bilinear_image(scale: int, zoom: int, feature: tuple[int
     tail, lr = LightTail(8, 3, scale=scale, zoom=zoom), torch.rand(2, 3, 7, 9)
     coarse = tail(torch.rand(2, 8, *feature), lr)
     assert torch.equal(coarse, F.interpolate(lr, scale_factor=scale, mode="bilinear"))
+
+
+@pytest.mark.parametrize(("scale", "zoom", "feature"), [(2, 2, (7, 9)), (3, 3, (8, 16)), (4, 8, (4, 5))])
+def test_what_is_traced_makes_the_same_image(scale: int, zoom: int, feature: tuple[int, int]) -> None:
+    tail, lr, wide = LightTail(8, 3, scale=scale, zoom=zoom), torch.rand(2, 3, 7, 9), torch.rand(2, 8, *feature)
+    torch.nn.init.normal_(tail.last.weight)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        traced = torch.jit.trace(tail, (wide, lr))
+    torch.testing.assert_close(traced(wide, lr), tail(wide, lr))
 
 
 @pytest.mark.parametrize(
