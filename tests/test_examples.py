@@ -120,9 +120,35 @@ def test_hard_pictures(example: ModuleType, tmp_path: Path) -> None:
     assert more > 1.3 * colour
     with Image.open(out / "print-00.png") as drawn:
         assert np.array_equal(np.asarray(drawn), np.asarray(example.draw(np.random.default_rng([0, 0]))))
+    example.main([str(photographs), "-o", str(tmp_path / "more"), "--count", "1", "--reduced", "0.5"])
+    with Image.open(tmp_path / "more" / "chelsea-reduced.png") as reduced, Image.open(out / "chelsea.png") as plain:
+        assert reduced.size == (round(plain.width / 2), round(plain.height / 2))
+    with pytest.raises(SystemExit, match=r"error: got --reduced 1.5; expected more than 0"):
+        example.main([str(photographs), "-o", str(tmp_path / "b"), "--reduced", "1.5"])
     with pytest.raises(SystemExit, match=r"error: got .*nothing; expected a folder"):
         example.main([str(tmp_path / "nothing"), "-o", str(tmp_path / "b")])
     assert not (tmp_path / "b").exists()
+
+
+@pytest.mark.parametrize("example", ["sizes"], indirect=True)
+def test_sizes(example: ModuleType, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(example.mga, "keep_freed_memory", lambda: False)  # it holds for the whole process
+    what = ["--sizes", "24x16", "48x32", "--batch", "3", "--repeats", "1", "--k", "0.25"]
+    before = torch.get_num_threads()
+    try:
+        example.main(["fsrcnn-m-x4", *what])
+    finally:
+        torch.set_num_threads(before)
+    rows = [line.split(" | ") for line in capsys.readouterr().out.splitlines()[2:]]
+    assert [row[0] for row in rows] == ["| 24x16", "| 48x32", "| 24x16, 3 at once"]
+    assert float(rows[0][2]) == pytest.approx(float(rows[0][1]) / (24 * 16 / 1e6), rel=0.2)
+    for wrong, text in (
+        (["--sizes", "24"], "got --sizes 24"),
+        (["--batch", "0"], "expected --batch"),
+        (["--k", "x"], ""),
+    ):
+        with pytest.raises(SystemExit, match=f"error: .*{text}"):
+            example.main(["fsrcnn-m-x4", *wrong])
 
 
 @pytest.mark.parametrize("example", ["finetune"], indirect=True)
