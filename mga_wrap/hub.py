@@ -21,6 +21,7 @@ from mga_wrap.making import accelerate_as
 from mga_wrap.names import is_repo, list_pretrained, shipped_folder
 from mga_wrap.nets.mga import MGANet
 from mga_wrap.nets.pair import PairBase
+from mga_wrap.nets.score import ScorePredictor
 from mga_wrap.origin import Origin, file_digest, origin_of, remember, unwrapped
 from mga_wrap.saved import BY_ITSELF, checked_config, cut_of, example_of, originals_of, recorded_origin
 
@@ -130,6 +131,8 @@ def built(config: dict[str, Any], path: Path, model: nn.Module | None, base: Cal
     if small is not None:
         _as_recorded(net, config["base"])
     net.fitted = config.get("fitted", True)
+    if isinstance(net.mask, ScorePredictor):
+        net.mask.by_area = config.get("by_area", False)
     net.origin = recorded if recorded is not None or model is None else replace(origin_of(model), fingerprint=None)
     return net
 

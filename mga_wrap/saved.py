@@ -19,7 +19,7 @@ FORMAT_1 = ("split_at", "k", "p", "halo", "style", "coarse_tail")
 """What a config.json of format 1 holds of the cut, beside "mask" where it is not the default."""
 
 
-KNOWN = ("format_version", "backbone", "scale", "original", "fitted", "base", "example")
+KNOWN = ("format_version", "backbone", "scale", "original", "fitted", "base", "example", "by_area")
 """What a config.json of any format may hold, beside the cut."""
 SMALL = ("origin", "backbone", "cut", "matched", "example")
 """What stands under "base": the small network of a pair."""
@@ -42,6 +42,7 @@ def check_config(config: dict[str, Any], path: Path) -> dict[str, Any]:
     for name, value, right, expected in (
         ("scale", config.get("scale", 2), _is_whole(config.get("scale", 2)), "a whole number"),
         ("fitted", config.get("fitted", True), isinstance(config.get("fitted", True), bool), "true or false"),
+        ("by_area", config.get("by_area", True), config.get("by_area", True) is True, "true, or nothing"),
         ("backbone", config["backbone"], _is_backbone(config["backbone"]), 'null, or {"name": ..., "scale": ...}'),
         ("example", config.get("example"), _is_example(config.get("example")), "null, or a shape of four sides"),
         ("base", config.get("base"), _is_small(config.get("base")), f"null, or {', '.join(SMALL)}"),

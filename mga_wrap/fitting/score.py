@@ -168,6 +168,7 @@ def standardise(score: ScorePredictor, x: Tensor, y: Tensor) -> None:
     score.deviation.copy_(x.std(dim=1).view_as(score.deviation) + 1e-3)
     score.level.copy_(torch.stack([y.mean(dim=1), y.std(dim=1) + 1e-3]))
     score.direct.weight.zero_()
+    score.by_area = True
 
 
 @torch.no_grad()
@@ -188,14 +189,15 @@ def calibrate(net: MGANet, samples: Sequence[Sample]) -> None:
 
 
 def _errors(net: MGANet, one: Sample) -> tuple[np.ndarray, ...]:
-    """Of each patch: predicted (taken, left); true squared errors to the real image of coarse and refined."""
+    """Of each patch, as much of it as counts: predicted (taken, left); true errors of coarse and refined."""
     score = net.mask
     assert isinstance(score, ScorePredictor)
     statistics = score.statistics(one.feature, one.lr, one.coarse, p=net.p)
     predicted = score.predict(statistics)[0].double().exp().flatten(1)
     grid = (statistics.shape[-2], statistics.shape[-1])
     true = [patch_errors(net, image, one.hr, grid=grid)[0].double().flatten() for image in (one.coarse, one.original)]
-    return tuple(x.cpu().numpy() for x in (*predicted, *true))
+    area = score.area(one.feature, p=net.p, like=statistics).flatten()
+    return tuple((area * x).cpu().numpy() for x in (*predicted, *true))
 
 
 def _at(measured: Sequence[tuple[np.ndarray, ...]], loss: float, factor: float) -> tuple[float, float]:

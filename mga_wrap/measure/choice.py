@@ -15,6 +15,7 @@ from mga_wrap.fitting.samples import patch_errors
 from mga_wrap.infer.eval_mode import in_eval_mode
 from mga_wrap.measure.grid import Grid
 from mga_wrap.measure.rows import MEAN
+from mga_wrap.nets.mask import covered
 from mga_wrap.nets.mga import MGANet
 from mga_wrap.pictures.arrays import as_bytes, batch_from
 from mga_wrap.pictures.files import Picture
@@ -87,7 +88,8 @@ def _rows(net: MGANet, lr: Tensor, hr: np.ndarray, *, ks: Sequence[Amount], name
     best, shown = against(original, hr), _bytes(original)
     coarse, *crossing = net.base(lr)
     grid = net.score(crossing[0], lr, coarse).shape[-2:]
-    errors = patch_errors(net, coarse, original, grid=(grid[0], grid[1])).flatten(1)
+    whole = covered(*crossing[0].shape[-2:], p=net.p, grid=(grid[0], grid[1]), like=coarse)
+    errors = (whole * patch_errors(net, coarse, original, grid=(grid[0], grid[1]))).flatten(1)
     for k in ks:
         trace = net.trace(lr, k=k)
         count = round(trace.share * errors.shape[1])

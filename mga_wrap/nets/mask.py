@@ -111,6 +111,20 @@ def average(x: Tensor, *, p: int, grid: tuple[int, int] | None = None) -> Tensor
     return F.avg_pool2d(padded, p) * (p**2 / (rows[:, None] * cols).to(x.dtype))
 
 
+def covered(height: int, width: int, *, p: int, grid: tuple[int, int], like: Tensor) -> Tensor:
+    """(gh, gw): the share of each patch that lies inside the image; 1, but for those that the border cuts.
+
+    Args:
+        height: H, pixels.
+        width: W.
+        p: patch side.
+        grid: (gh, gw); a patch without a pixel counts as if it had a row, or a column, of them.
+        like: for dtype and device.
+    """
+    rows, cols = (_covered(size, n, p=p, device=like.device) for size, n in zip((height, width), grid, strict=True))
+    return (rows[:, None] * cols).to(like.dtype) / p**2
+
+
 def _covered(size: int, n: int, *, p: int, device: torch.device) -> Tensor:
     """(n,): how many pixels of each patch lie inside the image."""
     return (size - p * torch.arange(n, device=device)).clamp(min=1, max=p)

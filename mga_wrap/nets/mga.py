@@ -336,6 +336,8 @@ class MGANet(HubMixin, nn.Module):
             "fitted": self.fitted,
             "cut": self.config.as_json(),
         }
+        if isinstance(self.mask, ScorePredictor) and self.mask.by_area:
+            config["by_area"] = True
         if self.geometry.example is not None:
             config["example"] = list(self.geometry.example)
         if isinstance(self.base, PairBase) and self.small is not None:

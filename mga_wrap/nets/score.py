@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mga_wrap.nets.bilinear import Bilinear
-from mga_wrap.nets.mask import average
+from mga_wrap.nets.mask import average, covered
 from mga_wrap.nets.patches import grid_size
 
 HIDDEN = 64
@@ -41,11 +41,15 @@ class ScorePredictor(nn.Module):
         channels: C of the feature.
         scale: sides of sr over sides of lr.
         zoom: sides of sr over sides of the feature.
+
+    Attributes:
+        by_area: a patch that the border cuts counts for the pixels that it has. It is off in what was saved before
+            there was such a thing, and choices stay as they were; fitting turns it on.
     """
 
     def __init__(self, channels: int, *, scale: int, zoom: int) -> None:
         super().__init__()
-        self.scale, self.zoom, self.enlarged = scale, zoom, Bilinear(1, scale)
+        self.scale, self.zoom, self.enlarged, self.by_area = scale, zoom, Bilinear(1, scale), True
         inputs = 2 * channels + IMAGE_STATISTICS
         self.enter = nn.Conv2d(inputs, HIDDEN, 1)
         self.around = nn.Conv2d(HIDDEN, HIDDEN, 3, padding=1, padding_mode="replicate")
@@ -78,10 +82,24 @@ class ScorePredictor(nn.Module):
             p: patch side in feature pixels.
 
         Returns:
-            (B, 2, gh, gw), natural logarithms of mean squared errors on luma, values in 0..1: the one that refining
-            takes away, which is the score, and the one that it leaves.
+            (B, 2, gh, gw), natural logarithms of squared errors on luma, values in 0..1: the one that refining takes
+            away, which is the score, and the one that it leaves. Means over the patch, by area times the share of it
+            that lies inside the image.
         """
-        return self.predict(self.statistics(feature, lr, coarse, p=p))
+        predicted = self.predict(self.statistics(feature, lr, coarse, p=p))
+        if not self.by_area:
+            return predicted
+        return predicted + self.area(feature, p=p, like=predicted).log()
+
+    def area(self, feature: Tensor, *, p: int, like: Tensor) -> Tensor:
+        """(gh, gw): what each patch counts for; like: (..., gh, gw), for dtype and device."""
+        height, width = feature.shape[-2:]
+        grid = (like.shape[-2], like.shape[-1])
+        return covered(height, width, p=p, grid=grid, like=like) if self.by_area else like.new_ones(grid)
+
+    def extra_repr(self) -> str:
+        """Two that choose otherwise print otherwise, and are told apart by it."""
+        return f"by_area={self.by_area}"
 
     def predict(self, statistics: Tensor) -> Tensor:
         """(B, inputs, gh, gw) -> (B, 2, gh, gw): logarithms of what refining takes away, and leaves."""

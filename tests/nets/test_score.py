@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -109,3 +112,32 @@ def test_auto_before_fitting_says_what_to_do() -> None:
     with pytest.raises(mga.ArgumentError, match=r"not fitted; call mga_wrap.fit\(net, images\) first, or give"):
         net(torch.rand(1, 3, 8, 8), k="auto")
     assert math.isclose(allowance(10 * math.log10(2)), 1.0)
+
+
+def test_a_patch_that_the_border_cuts_counts_for_what_it_has() -> None:
+    score = predictor()
+    with torch.no_grad():
+        score.direct.weight.zero_()  # every pixel costs the same
+    found = score(*images(20, 24), p=16)
+    expected = torch.tensor([[1.0, 8 / 16], [4 / 16, 8 * 4 / 16**2]]).log().expand(1, 2, 2, 2)
+    torch.testing.assert_close(found, expected)
+    score.by_area = False
+    assert torch.equal(score(*images(20, 24), p=16), torch.zeros(1, 2, 2, 2))
+
+
+def test_what_was_saved_before_chooses_as_it_did(tmp_path: Path) -> None:
+    net = mga.accelerate(mga.create_backbone("fsrcnn", scale=2), p=8)
+    net.save_pretrained(tmp_path)
+    assert mga.from_pretrained(tmp_path).mask.by_area
+    said = json.loads((tmp_path / "config.json").read_text())
+    assert said.pop("by_area") is True
+    (tmp_path / "config.json").write_text(json.dumps(said))
+    old = mga.from_pretrained(tmp_path)
+    assert not old.mask.by_area
+    old.save_pretrained(tmp_path / "again")
+    assert "by_area" not in json.loads((tmp_path / "again" / "config.json").read_text())
+    mga.fit(old, [np.random.default_rng(0).integers(256, size=(96, 96, 3), dtype=np.uint8)], seconds=2)
+    assert old.mask.by_area
+    (tmp_path / "config.json").write_text(json.dumps({**said, "by_area": 1}))
+    with pytest.raises(mga.CheckpointError, match="got by_area=1; expected true, or nothing"):
+        mga.from_pretrained(tmp_path)
