@@ -17,8 +17,9 @@ from mga_wrap.engines.sessions import ENGINES_IN_BFLOAT16, Session, open_convert
 from mga_wrap.engines.stored import digest_of, forget, stored
 from mga_wrap.errors import ArgumentError, EngineError, one_line
 from mga_wrap.nets.chunks import PIXELS
-from mga_wrap.nets.mga import MGANet, MGATrace, neediest, score_of
+from mga_wrap.nets.mga import MGANet, MGATrace
 from mga_wrap.nets.patches import grid_size
+from mga_wrap.nets.score import neediest, score_of
 from mga_wrap.processor import warn_of_emulation
 
 TRACED = (64, 96)

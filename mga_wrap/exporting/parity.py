@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from mga_wrap.config import Amount
 from mga_wrap.errors import EngineError
 from mga_wrap.exporting.formats import Run
-from mga_wrap.nets.mga import MGANet, neediest, score_of
+from mga_wrap.nets.mga import MGANet
+from mga_wrap.nets.score import neediest, score_of
 from mga_wrap.pictures.synthetic import synthetic
 
 AGREES = 1e-4

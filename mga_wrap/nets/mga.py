@@ -20,8 +20,8 @@ from mga_wrap.nets.geometry import Geometry
 from mga_wrap.nets.hub_mixin import HubMixin
 from mga_wrap.nets.mask import MaskPredictor
 from mga_wrap.nets.pair import PairBase, Small
-from mga_wrap.nets.patches import grid_size, paste, patch_count, windows_of
-from mga_wrap.nets.score import ScorePredictor
+from mga_wrap.nets.patches import grid_size, paste, windows_of
+from mga_wrap.nets.score import ScorePredictor, neediest, score_of
 from mga_wrap.origin import Origin
 
 FORMAT_VERSION = 2
@@ -388,17 +388,6 @@ class MGANet(HubMixin, nn.Module):
             UnfittedWarning,
             stacklevel=5,
         )
-
-
-def neediest(score: Tensor, k: Amount) -> Tensor:
-    """(B, gh, gw) -> (B, k): the positions of the k patches with the largest score."""
-    flat = score.flatten(1)
-    return flat.topk(patch_count(k, flat.shape[1]), dim=1, sorted=False).indices
-
-
-def score_of(predicted: Tensor) -> Tensor:
-    """(B, gh, gw), which a `MaskPredictor` returns, or the first of a `ScorePredictor`'s two."""
-    return predicted[:, 0] if predicted.ndim == 4 else predicted
 
 
 def _size(feature: Tensor) -> tuple[int, int]:

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mga_wrap.config import Amount
 from mga_wrap.nets.bilinear import Bilinear
 from mga_wrap.nets.mask import average, covered
-from mga_wrap.nets.patches import grid_size
+from mga_wrap.nets.patches import grid_size, patch_count
 
 HIDDEN = 64
 """Channels of the small network on the patch grid."""
@@ -158,6 +159,17 @@ class ScorePredictor(nn.Module):
         """Interpolated over the logarithm of the loss; beyond the losses that were tried, that of the nearest."""
         table = self.calibration.double().cpu().numpy()
         return float(np.interp(math.log(max_loss), np.log(table[:, 0]), table[:, column]))
+
+
+def neediest(score: Tensor, k: Amount) -> Tensor:
+    """(B, gh, gw) -> (B, k): the positions of the k patches with the largest score."""
+    flat = score.flatten(1)
+    return flat.topk(patch_count(k, flat.shape[1]), dim=1, sorted=False).indices
+
+
+def score_of(predicted: Tensor) -> Tensor:
+    """(B, gh, gw), which a `MaskPredictor` returns, or the first of a `ScorePredictor`'s two."""
+    return predicted[:, 0] if predicted.ndim == 4 else predicted
 
 
 def allowance(loss: float) -> float:
