@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,7 +12,7 @@ from mga_wrap.backbones.fsrcnn import start_as_nearest
 from mga_wrap.backbones.registry import list_backbones
 from mga_wrap.config import CutConfig
 from mga_wrap.errors import ArgumentError, nearest
-from mga_wrap.making import accelerate_as
+from mga_wrap.making import accelerate_and_doubt
 from mga_wrap.nets.mga import MGANet
 from mga_wrap.networks import load_network
 from mga_wrap.train.yaml_config import Config, Network
@@ -48,7 +49,10 @@ def build_trainer(config: Config) -> MGATrainer:
 
 
 def build_network(config: Config) -> MGANet:
-    """The accelerated network that learns; untrained layers start from the configuration's seed."""
+    """The accelerated network that learns; untrained layers start from the configuration's seed.
+
+    It warns of what `accelerate` warns of.
+    """
     wanted, cut = config.network, config.accelerate
     _check(wanted)
     with torch.random.fork_rng(devices=[]):
@@ -69,7 +73,10 @@ def build_network(config: Config) -> MGANet:
         return model
     if start is not None and not isinstance(start, MGANet):
         start_from(model, start)
-    net = accelerate_as(model, cut, base=None if wanted.base is None else load_network(wanted.base))
+    base = None if wanted.base is None else load_network(wanted.base)
+    net, told = accelerate_and_doubt(model, cut, base=base)
+    for warning in told:
+        warnings.warn(warning, stacklevel=3)
     if cut.style == "paper" and wanted.weights is None:
         start_patches_as_nearest(net)
     if isinstance(start, MGANet):

@@ -50,6 +50,16 @@ def test_training_goes_on_from_a_pretrained_network(tmp_path: Path) -> None:
         build_network(replace(config, accelerate=CutConfig(p=8)))
 
 
+def test_a_pair_that_makes_no_image_is_told(tmp_path: Path) -> None:
+    small = mga.create_backbone("student-half", scale=2)
+    with torch.no_grad():
+        small.upsampler[0].weight.normal_(0, 9)
+    mga.save_network(small, tmp_path / "small")
+    config = replace(network(base=str(tmp_path / "small")), accelerate=CutConfig(p=16, halo=4))
+    with pytest.warns(mga.RangeWarning, match="the base, HalfStudent, makes no image of a picture in 0..1"):
+        build_network(config)
+
+
 def test_another_scale_is_a_start(tmp_path: Path) -> None:
     cut = CutConfig(split_at=14, coarse_tail="light")
     trained = build_network(replace(network(backbone="pan", scale=4), accelerate=cut, seed=1))
