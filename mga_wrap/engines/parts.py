@@ -54,6 +54,7 @@ class _Graph(nn.Module):
     def __init__(self, part: nn.Module, run: Callable[..., object]) -> None:
         super().__init__()
         self.part, self.run = part, run
+        self.training = False  # else the exporter puts all of it, the network too, into train mode when it is done
 
     def forward(self, *inputs: Tensor) -> object:
         return self.run(*inputs)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor, nn
+from toys.public import EMT, ELANLight, read_public
 from toys.whole import build_whole
 
 import mga_wrap as mga
@@ -106,6 +107,67 @@ def test_a_plain_network_and_a_batch(engine: str) -> None:
     net = network("fsrcnn")
     with torch.no_grad():
         torch.testing.assert_close(opened(net, engine)(lr, k="all"), net(lr, k="all"), atol=1e-4, rtol=0)
+
+
+def attention(name: str) -> nn.Module:
+    """Untrained: attention in windows of rolled maps, or in long windows, and maps that wrap around; both normalise."""
+    torch.manual_seed(0)
+    model = ELANLight(channels=12, pairs=2) if name == "ELAN" else EMT(channels=12, blocks=1)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.uniform_(-0.1, 0.1)  # type: ignore[union-attr]
+            module.running_var.uniform_(0.5, 2)  # type: ignore[union-attr]
+    for key, weights in model.named_parameters():
+        if key.endswith("mask"):
+            nn.init.normal_(weights, std=0.3)
+    return model.eval()
+
+
+@ENGINES
+@pytest.mark.parametrize("name", ["ELAN", "EMT"])
+def test_attention_in_windows_has_one_graph_for_every_size(engine: str, name: str) -> None:
+    model = attention(name)
+    run = opened(model, engine)
+    for height, width in SIZES:
+        lr = synthetic(height, width)
+        with torch.no_grad():
+            torch.testing.assert_close(run(lr), model(lr), atol=1e-4, rtol=0)
+    assert run._way == {"plain": parts.FREE}
+
+
+@ENGINES
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["ELAN_light_x4", "EMT_x3"])
+def test_published_attention(engine: str, name: str, shared: Path) -> None:
+    model = read_public(shared / "weights" / f"{name}.pth")
+    run = opened(model, engine)
+    for height, width in ((40, 56), (37, 61)):
+        lr = synthetic(height, width)
+        with torch.no_grad():
+            torch.testing.assert_close(run(lr), model(lr), atol=1e-4, rtol=0)
+    assert run._way == {"plain": parts.FREE}
+
+
+@ENGINES
+def test_attention_as_the_large_one_of_a_pair(engine: str) -> None:
+    small = mga.create_backbone("fsrcnn", scale=4)
+    net = mga.accelerate(attention("ELAN"), base=small, p=24, halo=4)
+    run, lr = opened(net, engine), synthetic(52, 70)
+    for k in (0.3, "all", "dense"):
+        found = run.enlarge(lr, k=k)  # type: ignore[arg-type]
+        torch.testing.assert_close(found.sr, expected_of(net, lr, k, found.index), atol=1e-4, rtol=0)
+
+
+@ENGINES
+def test_making_a_graph_leaves_the_network_as_it_was(engine: str) -> None:
+    """An exporter that puts it into train mode lets each image after that change its normalisation."""
+    model, lr = attention("EMT"), synthetic(40, 56)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    opened(model, engine)(lr)
+    assert not any(module.training for module in model.modules())
+    with torch.no_grad():
+        model(lr)
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
 
 
 class TwoForms(nn.Module):
