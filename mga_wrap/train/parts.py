@@ -58,6 +58,17 @@ def teaches_score(net: MGANet, stage: Stage) -> bool:
     return SCORE in stage.losses and isinstance(net.mask, ScorePredictor)
 
 
+def counts_area(net: MGANet, stages: Sequence[Stage]) -> None:
+    """Let patches at the border count for what they have, if a stage teaches a score that has never learned.
+
+    Before anything is judged or read from a state, which does not hold it: a run that goes on chooses as one that was
+    not killed.
+    """
+    mask = net.mask
+    if isinstance(mask, ScorePredictor) and not mask.fitted and any(teaches_score(net, stage) for stage in stages):
+        mask.by_area = True
+
+
 @contextmanager
 def on_purpose(net: MGANet) -> Iterator[None]:
     """Use a net that was never fitted without a warning: to train it, or to measure it while it is trained."""

@@ -29,7 +29,7 @@ from mga_wrap.train.learner import Learner, Lesson
 from mga_wrap.train.lock import alone_in
 from mga_wrap.train.losses import SCORE
 from mga_wrap.train.originals import FOLDER, Originals
-from mga_wrap.train.parts import copy_of_the_original, learning, on_purpose, parameters_of, teaches_score
+from mga_wrap.train.parts import copy_of_the_original, counts_area, learning, on_purpose, parameters_of, teaches_score
 from mga_wrap.train.plan import plan_of
 from mga_wrap.train.score import calibrate_score, samples_of, start_score
 from mga_wrap.train.stages import FINETUNE_STAGES, PAPER_STAGES, Stage
@@ -156,6 +156,7 @@ class _Fit:
         self.net, self.stages, self.seed = trainer.net, trainer.stages, trainer.seed
         self.accelerator = accelerator
         self.net.to(accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        counts_area(self.net, self.stages)
         taught = trainer.target == "original"
         self.cache_bytes = trainer.cache_bytes
         self.taught, self.validated = taught, trainer.validation is not None

@@ -134,6 +134,24 @@ def pretrained(model: nn.Module, *, p: int = 8, score: str = "convolutions") -> 
     return mga.accelerate(model, split_at=1, p=p, halo=2, mask={"kind": score})
 
 
+@pytest.mark.parametrize("suffix", [".onnx", ".pt2"])
+def test_patches_that_the_border_cuts_count_for_what_they_have(suffix: str, tmp_path: Path) -> None:
+    """Every pixel costs the same here: of 4 x 3 patches of 8 pixels the six whole ones are chosen, at any size."""
+    net = pretrained(Student(scale=2, channels=8, blocks=2), score="statistics").eval()
+    with torch.no_grad():
+        net.mask.direct.weight.zero_()
+    written = mga.export(net, tmp_path / f"net{suffix}", k=6)
+    assert written.size is None
+    lr = synthetic(29, 21)
+    with torch.no_grad():
+        coarse, *crossing = net.base(lr)
+        expected = net.refine_patches(coarse, crossing, torch.tensor([[0, 1, 3, 4, 6, 7]]))
+        torch.testing.assert_close(net(lr, k=6), expected)
+    assert not torch.allclose(net(lr, k="all"), expected, atol=1e-3)
+    found = FORMATS[suffix].open((written.path,))(lr)
+    torch.testing.assert_close(torch.as_tensor(found), expected, atol=1e-4, rtol=0)
+
+
 def paper(model: nn.Module) -> mga.MGANet:
     return mga.accelerate(model, split_at=1, style="paper")
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
+
 import pytest
 import torch
 from toys.plain import build
+from toys.trainings import FINETUNE, equal
 
 import mga_wrap as mga
 from mga_wrap.train.crops import Batch
@@ -58,3 +62,24 @@ def test_there_is_nothing_to_calibrate_by() -> None:
     assert not calibrate_score(net, [])
     assert not calibrate_score(net, samples_of(net, batch(hr=True), [], side=16, seed=0))  # it has never learned
     assert not net.mask.is_calibrated
+
+
+@pytest.mark.slow
+def test_a_run_that_goes_on_chooses_at_the_border_as_it_did(make: Callable[..., mga.MGATrainer]) -> None:
+    """From networks that were saved before patches at the border counted for what they have."""
+
+    def saved_before(net: mga.MGANet) -> mga.MGANet:
+        other = copy.deepcopy(net)
+        other.mask.by_area = False
+        return other
+
+    given = net_of()
+    whole = make(net=saved_before(given), stages=FINETUNE).fit()
+    again = make(net=saved_before(given), stages=FINETUNE).fit()  # all stages are done: from the state
+    assert equal(again, whole)
+    assert whole.mask.by_area
+    assert again.mask.by_area
+    lr = torch.rand(1, 3, 18, 21)
+    assert torch.equal(again.trace(lr).score, whole.trace(lr).score)
+    fitted = make("fitted", net=saved_before(whole), stages=FINETUNE).fit()
+    assert not fitted.mask.by_area  # its score goes on from what it says
