@@ -48,9 +48,9 @@ def _verify_on(net: MGANet, chain: Chain, lr: Tensor, expected: Tensor) -> None:
     with _failing_as_cut_error(net, chain, lr):
         trace = net.trace(lr, k="dense")
         dense, patched = trace.sr, net(lr, k=2)  # two: as a batch of windows
-    if dense.shape != expected.shape or patched.shape != expected.shape:
+    if wrong := [tuple(one.shape) for one in (dense, patched) if one.shape != expected.shape]:
         raise CutError(
-            f"the cut network returns {tuple(patched.shape)} for an image of {tuple(lr.shape)}, the original "
+            f"the cut network returns {wrong[0]} for an image of {tuple(lr.shape)}, the original "
             f"{tuple(expected.shape)}; expected the same. Cut at another block, or give an example of another size."
         )
     if net.config.style == "pretrained" and not lr.is_meta:
