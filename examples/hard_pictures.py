@@ -31,9 +31,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("-o", "--output", type=Path, required=True, help="the folder that gets the pictures")
     parser.add_argument("--count", type=int, default=24, help="of drawn pictures")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument(
-        "--reduced", type=float, metavar="FACTOR", help="a further copy of each photograph, its sides times so much"
-    )
     given = parser.parse_args(arguments)
     if not given.photographs.is_dir():
         sys.exit(f"error: got {given.photographs}; expected a folder of photographs")
@@ -41,8 +38,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         files = list_images(given.photographs)
     except MGAError as error:
         sys.exit(f"error: {error}")
-    if given.reduced is not None and not 0 < given.reduced < 1:
-        sys.exit(f"error: got --reduced {given.reduced}; expected more than 0 and less than 1")
     given.output.mkdir(parents=True, exist_ok=True)
     for number in range(given.count):
         page = draw(np.random.default_rng([given.seed, number]))
@@ -52,11 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             photograph = opened.convert("RGB")
         photograph.save(given.output / f"{file.stem}.png")
         vivid(photograph, np.random.default_rng([given.seed, number])).save(given.output / f"{file.stem}-vivid.png")
-        if given.reduced is not None:
-            sides = (max(1, round(side * given.reduced)) for side in photograph.size)
-            photograph.resize(tuple(sides), Image.Resampling.LANCZOS).save(given.output / f"{file.stem}-reduced.png")
-    copies = 2 if given.reduced is None else 3
-    print(f"{given.count + copies * len(files)} pictures in {given.output}")
+    print(f"{given.count + 2 * len(files)} pictures in {given.output}")
 
 
 def vivid(photograph: Image.Image, rng: np.random.Generator) -> Image.Image:

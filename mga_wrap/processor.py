@@ -32,7 +32,7 @@ def has_bfloat16() -> bool:
 
     torch says of an x86 processor with AVX512 alone that it supports bfloat16: there oneDNN emulates it.
     """
-    ask: Any = getattr(torch.cpu, "get_capabilities", None)  # torch 2.10 and newer
+    ask: Any = getattr(torch.cpu, "get_capabilities", None)  # not in every torch
     able = ask() if ask is not None else {}
     if "avx512_bf16" in able:
         return bool(able["avx512_bf16"] or able.get("amx_bf16"))
