@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import pickle
 from functools import lru_cache
+from typing import Any
 
 import pytest
 import torch
@@ -17,6 +18,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.export import Dim
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from toys.plain import NETWORKS as TOYS
 from toys.plain import build
 from toys.published import FIELD
@@ -52,6 +55,19 @@ def accelerated(
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return mga.accelerate(original(name, scale), split_at=split_at, p=p, halo=halo, style=style)
+
+
+class StaysOnDevice(TorchDispatchMode):
+    """Refuses copies from one device to another."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        results = func(*args, **(kwargs or {}))
+        given, returned = (
+            {x.device.type for x in tree_leaves(found) if isinstance(x, Tensor) and x.ndim}
+            for found in ((args, kwargs), results)
+        )
+        assert not given or returned <= given, f"{func} goes from {given} to {returned}"
+        return results
 
 
 def image(batch: int, height: int, width: int, seed: int = 0) -> Tensor:
@@ -246,15 +262,25 @@ def test_law_9_exports_with_dynamic_sizes(name: str, style: str, k: object) -> N
 @STYLES
 @pytest.mark.parametrize("k", [0.25, 7, "all", "dense", 0])
 def test_law_9_never_waits_for_the_device(name: str, style: str, k: object) -> None:
-    """On a fake device there are no values: whatever asked for one would raise."""
+    """On a fake device there are no values: whatever asked for one would raise.
+
+    Nor does anything travel from the processor, which no CUDA graph could replay.
+    """
     net = accelerated(name, 2, style)
     shapes = {key: (value.shape, value.dtype) for key, value in net.state_dict().items()}
-    with FakeTensorMode():
+    with FakeTensorMode(), StaysOnDevice():
         state = {key: torch.empty(shape, dtype=dtype, device="cuda") for key, (shape, dtype) in shapes.items()}
         lr = torch.empty(2, 3, 21, 30, device="cuda")
         sr = torch.func.functional_call(net, state, (lr,), {"k": k}, tie_weights=False)  # all of a tied weight's names
     assert sr.shape == (2, 3, 42, 60)
     assert sr.device.type == "cuda"
+
+
+def test_law_9_would_see_a_copy_from_the_processor() -> None:
+    with FakeTensorMode(), StaysOnDevice():
+        torch.ones(3, device="cuda") + torch.ones((), device="cpu")  # a number, which goes with the launch
+        with pytest.raises(AssertionError, match=r"goes from \{.cpu.\} to \{.cuda.\}"):
+            torch.ones(3).to("cuda")
 
 
 @EVERY

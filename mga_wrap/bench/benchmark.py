@@ -16,6 +16,7 @@ from mga_wrap.bench.entries import (
     entries_of,
     fastest_format,
     memory_of,
+    recorded_entries,
 )
 from mga_wrap.bench.kept import kept_entries
 from mga_wrap.bench.matrix_product import matrix_product
@@ -61,7 +62,7 @@ def bench(
         clock: "wall", or "processor" for a machine with other work on it: seconds of this process's own work, which
             are those on the wall for one thread that is not disturbed (CPU with threads=1 only).
         engines: also run both networks in onnxruntime and OpenVINO, where they are installed, and in torch with freed
-            memory kept, in a process of its own (CPU only).
+            memory kept, in a process of its own; on a GPU as CUDA graphs, see `mga_wrap.compile`.
         compiled: also run the original by torch.compile, which takes a compiler for C++ and a minute to start.
         memory: also measure memory, for which a process is started for each row on the CPU.
         track: hands the rounds on, and may show progress.
@@ -98,15 +99,15 @@ def bench(
         own = entries_of(net, original, lr, best, shares)
         in_engines, notes = engine_entries(net, original, lr, best, shares) if engines else ([], [])
         by_compiler, compile_notes = compiled_entry(original, lr, best) if compiled else ([], [])
-        on_cpu = engines and lr.device.type == "cpu"
-        to_keep = [entry for entry in own if entry.name in (BEST_FORMAT, ACCELERATED)] if on_cpu else []
-        with kept_entries(to_keep, lr, clock) as (kept, kept_notes):
-            entries = [*own, *kept, *by_compiler, *in_engines]
+        again = [entry for entry in own if entry.name in (BEST_FORMAT, ACCELERATED)] if engines else []
+        recorded, recorded_notes = recorded_entries(again, lr)
+        with kept_entries(again if lr.device.type == "cpu" else [], lr, clock) as (kept, kept_notes):
+            entries = [*own, *kept, *recorded, *by_compiler, *in_engines]
             timings, products = _timed(entries, repeats=repeats, device=lr.device, clock=clock, track=track)
         highest, memory_notes = memory_of(entries, lr) if memory else ({}, [])
         title = _title(original, lr, clock)
     by_key = {entry.key: entry for entry in entries}
-    notes += compile_notes + kept_notes + memory_notes
+    notes += compile_notes + recorded_notes + kept_notes + memory_notes
     return conclude(by_key, timings, products, highest, title=title, notes=notes)
 
 

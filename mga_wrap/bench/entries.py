@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -12,13 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from mga_wrap.bench.memory import peak_memory
-from mga_wrap.bench.result import ACCELERATED, AS_IT_RUNS, BEST_FORMAT, COARSE, COMPILED
+from mga_wrap.bench.result import ACCELERATED, AS_IT_RUNS, BEST_FORMAT, COARSE, COMPILED, RECORDED
 from mga_wrap.bench.timing import Call, Clock, time_in_turn
 from mga_wrap.counting import count_macs
 from mga_wrap.engines.parts import EngineNet
 from mga_wrap.engines.sessions import ENGINES_IN_BFLOAT16, installed_engines
 from mga_wrap.errors import MGAError, one_line
 from mga_wrap.infer.engine import DType, Format, format_for, own_dtype
+from mga_wrap.infer.replay import RECORDERS, record, replayed
 from mga_wrap.nets.mga import MGANet
 from mga_wrap.processor import has_bfloat16
 
@@ -139,6 +140,32 @@ def _in_engine(
         macs = net.macs(height, width, k=share)["total"]
         entries.append(Entry(f"{ACCELERATED} in {name}", run_format, Call(call), macs, lr.device, share))
     return entries
+
+
+def recorded_entries(entries: Sequence[Entry], lr: Tensor) -> tuple[list[Entry], list[str]]:
+    """The same entries as CUDA graphs, and notes on those that cannot be one; nothing where no device records.
+
+    Args:
+        entries: of networks in torch.
+        lr: (B, 3, H, W), on their device.
+    """
+    if lr.device.type not in RECORDERS:
+        return [], []
+    found, notes = [], []
+    for entry in entries:
+        name = f"{entry.name}{RECORDED}"
+        try:
+            recording = record(partial(_results_of, entry), lr, entry.format.dtype)
+        except RuntimeError as error:
+            notes.append(f"{name}: {one_line(error)}")
+            continue
+        found.append(replace(entry, name=name, call=Call(partial(replayed, recording, lr)), net=None))
+    return found, notes
+
+
+def _results_of(entry: Entry, lr: Tensor) -> tuple[Tensor]:
+    assert entry.net is not None
+    return (entry.net(entry.format.lay(lr), **entry.options),)
 
 
 def compiled_entry(original: nn.Module, lr: Tensor, best: Format) -> tuple[list[Entry], list[str]]:

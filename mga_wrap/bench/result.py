@@ -16,6 +16,8 @@ ACCELERATED = "accelerated"
 """Of the accelerated network in torch; in another engine the row's name says which."""
 COMPILED = "torch.compile"
 """The original, where that was asked for."""
+RECORDED = ", CUDA graph"
+"""What a row's name ends with whose forward was recorded on a GPU and is replayed."""
 _PRINTED_WIDTH = 80
 
 

@@ -22,6 +22,7 @@ from mga_wrap.infer.engine import DType, check_dtype, checked, own_dtype, run, r
 from mga_wrap.infer.eval_mode import in_eval_mode
 from mga_wrap.infer.networks import device_of
 from mga_wrap.infer.remembered import Choice, Engine, keep, recall, versions
+from mga_wrap.infer.replay import Replayer
 from mga_wrap.nets.mga import MGANet, MGATrace
 from mga_wrap.origin import unwrapped
 from mga_wrap.processor import has_bfloat16, machine
@@ -56,6 +57,7 @@ class Runner:
         self._nets: dict[tuple[str, DType | None, int], EngineNet] = {}
         self._chosen: dict[str, Choice] = {}
         self._digest: str | None = None
+        self._replayer = Replayer(net)
         self._stamp = _stamp(net) if engine != "torch" else ()
 
     def __call__(self, lr: Tensor, *, k: Amount | None = None, max_loss: float | None = None) -> Tensor:
@@ -77,7 +79,7 @@ class Runner:
 
         def work(choice: Choice) -> Tensor:
             if choice.engine == "torch":
-                return run(self.net, lr, k=k, max_loss=max_loss, dtype=choice.dtype)
+                return run(self.net, lr, k=k, max_loss=max_loss, dtype=choice.dtype, replayer=self._replayer)
             return checked(self.net, lr, self._in_engine(choice)(lr.float().cpu(), k=k, max_loss=max_loss))
 
         return self._done(work, lr, k, max_loss)
@@ -100,7 +102,7 @@ class Runner:
 
         def work(choice: Choice) -> tuple[Tensor, MGATrace]:
             if choice.engine == "torch":
-                return run_traced(net, lr, k=k, max_loss=max_loss, dtype=choice.dtype)
+                return run_traced(net, lr, k=k, max_loss=max_loss, dtype=choice.dtype, replayer=self._replayer)
             trace = self._in_engine(choice).trace(lr.float().cpu(), k=k, max_loss=max_loss)
             return checked(net, lr, trace.sr), trace
 
@@ -220,11 +222,12 @@ class Runner:
         if choice.engine != "torch":
             return self._in_engine(choice).enlarge(lr.float(), k=k, max_loss=max_loss)
         if not isinstance(self.net, MGANet):
-            return Result(run(self.net, lr, dtype=choice.dtype), None)
+            return Result(run(self.net, lr, dtype=choice.dtype, replayer=self._replayer), None)
         amount = self.net.k if k is None else k
         if amount in (0, "dense"):  # nothing to choose: no score is predicted
-            return Result(run(self.net, lr, k=amount, dtype=choice.dtype), None, float(amount == "dense"))
-        sr, trace = run_traced(self.net, lr, k=k, max_loss=max_loss, dtype=choice.dtype)
+            sr = run(self.net, lr, k=amount, dtype=choice.dtype, replayer=self._replayer)
+            return Result(sr, None, float(amount == "dense"))
+        sr, trace = run_traced(self.net, lr, k=k, max_loss=max_loss, dtype=choice.dtype, replayer=self._replayer)
         return Result(sr, trace.index, trace.share)
 
     def _judge(self, lr: Tensor, *, k: Amount | None, max_loss: float | None) -> Callable[[Result, Choice], bool]:
@@ -267,7 +270,8 @@ def compile(
         net: accelerated or not, (B, 3, H, W) -> (B, 3, s*H, s*W); not changed.
         engine: "torch", "openvino", "onnxruntime"; "auto" tries those that are installed on the first image of each
             size class, takes the fastest whose image agrees with torch's (float32 to 1e-4, bfloat16 above 50 dB),
-            and remembers it for this network and machine. On a GPU that is torch.
+            and remembers it for this network and machine. On a GPU that is torch, which records a size that comes
+            again as a CUDA graph and replays it from then on; the last two recordings are kept, with their memory.
         dtype: of the arithmetic; None: float32, with "auto" the faster of float32 and bfloat16, which is tried where
             the processor has it.
         threads: None: torch's number.

@@ -15,6 +15,7 @@ from mga_wrap.config import Amount, check_k
 from mga_wrap.errors import ArgumentError, MGAError, one_line
 from mga_wrap.infer.eval_mode import Net, in_eval_mode
 from mga_wrap.infer.networks import device_of
+from mga_wrap.infer.replay import Replayer
 from mga_wrap.nets.mga import MGANet, MGATrace
 from mga_wrap.processor import warn_of_emulation
 
@@ -89,10 +90,12 @@ def run(
     max_loss: float | None = None,
     scale: int | None = None,
     dtype: DType | None = None,
+    replayer: Replayer | None = None,
 ) -> Tensor:
     """Run a network on a batch: (B, 3, H, W) in 0..1 to (B, 3, s*H, s*W) float32, clipped to 0..1.
 
-    What is not finite in a dtype below that of the weights is run again in theirs, with a RuntimeWarning.
+    What is not finite in a dtype below that of the weights is run again in theirs, with a RuntimeWarning. A replayer
+    of the network replays sizes that come again, on a GPU.
 
     Raises:
         ArgumentError: k for a network that has none, a dtype that its weights do not allow, a network that does not
@@ -104,7 +107,11 @@ def run(
     if max_loss is not None and isinstance(net, MGANet):
         options["max_loss"] = max_loss
     with _ready(net, lr, dtype) as (quiet, ready):
-        sr = quiet(ready, **options)
+        amount = net.k if k is None and isinstance(net, MGANet) else k
+        if replayer is not None and quiet is net and amount != "auto":  # what "auto" launches depends on the image
+            (sr,) = replayer(lambda x: (quiet(x, **options),), ready, of=("forward", type(amount), amount))
+        else:
+            sr = quiet(ready, **options)
     if _has_overflowed(net, sr, dtype):
         with _ready(net, lr, None) as (quiet, ready):
             sr = quiet(ready, **options)
@@ -118,10 +125,22 @@ def run_traced(
     k: Amount | None = None,
     max_loss: float | None = None,
     dtype: DType | None = None,
+    replayer: Replayer | None = None,
 ) -> tuple[Tensor, MGATrace]:
     """Like `run`, with everything that `MGANet.trace` shows."""
     with _ready(net, lr, dtype) as (quiet, ready):
-        trace = quiet.trace(ready, k=k, max_loss=max_loss)
+        amount = net.k if k is None else check_k(k)
+        if replayer is not None and quiet is net and amount not in (0, "auto", "dense"):
+            names = ("feature", "coarse", "score", "index", "sr")
+
+            def traced(x: Tensor) -> tuple[Tensor, ...]:
+                found = net.trace(x, k=amount)
+                return tuple(getattr(found, name) for name in names)
+
+            found = replayer(traced, ready, of=("trace", type(amount), amount))
+            trace = MGATrace(lr=ready, **dict(zip(names, found, strict=True)))
+        else:
+            trace = quiet.trace(ready, k=k, max_loss=max_loss)
     if _has_overflowed(net, trace.sr, dtype):
         with _ready(net, lr, None) as (quiet, ready):
             trace = quiet.trace(ready, k=k, max_loss=max_loss)

@@ -16,6 +16,7 @@ import pytest
 from PIL import ExifTags, Image, ImageCms, ImageOps
 
 from mga_wrap.errors import ImageError
+from mga_wrap.pictures.bicubic import resize_bicubic
 from mga_wrap.pictures.files import Picture, from_pil, list_images, read_image, to_pil, write_image
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -369,6 +370,13 @@ def test_the_suffix_names_the_format(suffix: str, tmp_path: Path) -> None:
     write_image(GREY, path=path)
     assert read_image(path).size == (W, H)
     assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_a_photograph_takes_no_more_room_than_after_zlibs_long_search(tmp_path: Path) -> None:
+    photograph = resize_bicubic(read_image(ROOT / "examples" / "chelsea.png").rgb, 2)
+    write_image(Picture(photograph), path=tmp_path / "ours.png")
+    Image.open(tmp_path / "ours.png").save(tmp_path / "long.png", compress_level=6)
+    assert (tmp_path / "ours.png").stat().st_size < 1.05 * (tmp_path / "long.png").stat().st_size
 
 
 def test_values_are_clipped_and_rounded_half_up() -> None:
