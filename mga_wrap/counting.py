@@ -169,7 +169,7 @@ class _Macs(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         kind = getattr(func, "overloadpacket", func)
-        if isinstance(func, OpOverload) and kind is not torch.ops.prim.device:
+        if isinstance(func, OpOverload) and kind not in _WHOLE:
             with self:  # what is made of other operators is counted in these
                 result = func.decompose(*args, **kwargs)
             if result is not NotImplemented:
@@ -178,6 +178,18 @@ class _Macs(TorchDispatchMode):
         if kind in (formulas := _formulas()):
             self.total += int(formulas[kind](*args, **kwargs, out_val=result)) // 2  # two operations a MAC
         return result
+
+
+_aten = torch.ops.aten
+_WHOLE = frozenset(
+    {
+        torch.ops.prim.device,
+        # Nothing that is counted is in them, and taken apart in Python they load sympy, a third of a second.
+        *(_aten.upsample_nearest1d, _aten.upsample_nearest2d, _aten.upsample_nearest3d),
+        *(_aten.upsample_linear1d, _aten.upsample_bilinear2d, _aten.upsample_trilinear3d, _aten.upsample_bicubic2d),
+    }
+)
+"""Operators that are not taken apart into others."""
 
 
 @cache

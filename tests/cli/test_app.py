@@ -167,4 +167,4 @@ def test_a_picture_is_enlarged_without_torchs_compiler(tmp_path: Path) -> None:
     imported, code, said = modules_after("upscale", tmp_path / "a.png", "-o", tmp_path / "b.png", "--scale", 4)
     assert code == 0, said
     assert "torch" in imported
-    assert not {"torch._dynamo", "torch.distributed.fsdp", "openvino", "onnxruntime", "spandrel"} & imported
+    assert not {"torch._dynamo", "sympy", "torch.distributed.fsdp", "openvino", "onnxruntime", "spandrel"} & imported
