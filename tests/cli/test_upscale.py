@@ -267,7 +267,7 @@ def test_it_ends_quietly_when_nobody_reads_its_output(
         tried.append(job)
         raise BrokenPipeError(32, "Broken pipe")
 
-    monkeypatch.setattr("mga_wrap.cli.work.upscale._run", closed)
+    monkeypatch.setattr("mga_wrap.cli.work.upscale._enlarged", closed)
     result = enlarge(saved, photo, save(tmp_path / "in" / "last.png"), "-o", tmp_path / "out")
     assert (result.exit_code, result.stderr, len(tried)) == (1, "", 1)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,31 +17,57 @@ from mga_wrap.errors import MGAError
 from mga_wrap.pictures.files import hush_pillow
 
 Item = TypeVar("Item")
+Result = TypeVar("Result")
+Rest = Callable[[], None]
+"""What is left to be done of a picture."""
 
 
 def each_picture(
-    items: Sequence[Item], work: Callable[[Item], None], *, source: Callable[[Item], Path], doing: str
+    items: Sequence[Item], work: Callable[[Item], Rest | None], *, source: Callable[[Item], Path], doing: str
 ) -> int:
     """Work on every picture; returns how many failed. Each failure is told in one line, and the others go on.
 
     Args:
         items: what stands for a picture each.
-        work: what is done with one.
+        work: what is done with one. What it returns is done too, beside the work on the next one: to compress a
+            picture for its file takes as long as a fast network takes to enlarge it.
         source: the file that an error is about.
         doing: shown beside the bar.
     """
     hush_pillow()
     failures = 0
-    with progress_bar() as progress:
-        for item in progress.track(items, description=doing):
-            try:
-                work(item)
-            except BrokenPipeError:  # nobody reads what is printed: the others would fail the same way
-                raise
-            except (MGAError, MemoryError, OSError, RuntimeError) as error:
-                failures += 1
-                say_error(error, about=source(item))
+    with progress_bar() as progress, ThreadPoolExecutor(max_workers=1) as beside:
+        bar = progress.add_task(doing, total=len(items))
+        waiting: list[tuple[Path, Future[None]]] = []  # one at most: it holds a whole picture
+
+        def finish() -> int:
+            """How many of those that wait have failed."""
+            finished = [_told(rest.result, about)[1] for about, rest in waiting]
+            waiting.clear()
+            progress.advance(bar, len(finished))
+            return finished.count(False)
+
+        for item in items:
+            rest, done = _told(partial(work, item), source(item))
+            failures += finish()
+            if rest is not None:
+                waiting.append((source(item), beside.submit(rest)))
+            else:
+                failures += not done
+                progress.advance(bar)
+        failures += finish()
     return failures
+
+
+def _told(call: Callable[[], Result], about: Path) -> tuple[Result | None, bool]:
+    """What a call returns, and whether it did; what is about one picture is told in one line."""
+    try:
+        return call(), True
+    except BrokenPipeError:  # nobody reads what is printed: the others would fail the same way
+        raise
+    except (MGAError, MemoryError, OSError, RuntimeError) as error:
+        say_error(error, about=about)
+        return None, False
 
 
 def progress_bar() -> Progress:

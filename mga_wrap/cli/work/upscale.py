@@ -13,7 +13,7 @@ import typer
 from torch import nn
 
 from mga_wrap.cli.failures import say_error
-from mga_wrap.cli.work.each import each_picture
+from mga_wrap.cli.work.each import Rest, each_picture
 from mga_wrap.cli.work.network import Given, accelerated, find_network, scale_of, with_max_loss
 from mga_wrap.config import Amount
 from mga_wrap.errors import ArgumentError, ImageError
@@ -70,17 +70,16 @@ def upscale(
     if k is not None or mask or max_loss is not None:
         net = with_max_loss(accelerated(net, given), max_loss)
 
-    def work(job: _Job) -> None:
-        line = _run(job, net, k, arithmetic, cast(Engine, engine))
-        print(line, flush=True)  # not typer.echo: it would write over the bar
+    def work(job: _Job) -> Rest:
+        return _enlarged(job, net, k, arithmetic, cast(Engine, engine))
 
     failures += each_picture(jobs, work, source=lambda job: job.source, doing="enlarging")
     if failures:
         raise typer.Exit(1)
 
 
-def _run(job: _Job, net: nn.Module, k: Amount | None, dtype: DType | None, engine: Engine) -> str:
-    """Enlarge one file; returns its line of the summary."""
+def _enlarged(job: _Job, net: nn.Module, k: Amount | None, dtype: DType | None, engine: Engine) -> Rest:
+    """Enlarge one file; returns what writes it and prints its line of the summary."""
     start = time.perf_counter()
     picture = read_image(job.source)
     trace, share = None, 1.0
@@ -97,12 +96,22 @@ def _run(job: _Job, net: nn.Module, k: Amount | None, dtype: DType | None, engin
     else:
         enlarged, shown = explain(net, picture, k=k, dtype=dtype)
         share = shown.share
-    write_image(enlarged, path=job.target)
+    overlay = None
     if isinstance(net, MGANet) and trace is not None and job.mask is not None:
-        write_image(Picture(trace_overlay(trace, net=net).astype("float32") / 255), path=job.mask)
+        overlay = Picture(trace_overlay(trace, net=net).astype("float32") / 255)
     sizes = " -> ".join(f"{width} x {height}" for width, height in (picture.size, enlarged.size))
     seconds = time.perf_counter() - start
-    return f"{job.source} -> {job.target}: {sizes}, {share:.1%} refined, {seconds:.2f} s"
+
+    def write() -> None:
+        begun = time.perf_counter()
+        write_image(enlarged, path=job.target)
+        if overlay is not None and job.mask is not None:
+            write_image(overlay, path=job.mask)
+        took = seconds + time.perf_counter() - begun
+        # Not typer.echo: it would write over the bar.
+        print(f"{job.source} -> {job.target}: {sizes}, {share:.1%} refined, {took:.2f} s", flush=True)
+
+    return write
 
 
 def _expand(inputs: Sequence[Path]) -> tuple[list[Path], int]:
