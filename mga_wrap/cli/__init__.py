@@ -8,6 +8,7 @@ Exit codes: 0 everything was done, 1 something failed (one line on stderr for ea
 sense.
 """
 
+import gc
 import io
 import sys
 
@@ -58,4 +59,5 @@ def main() -> None:
         sys.stdout.reconfigure(errors="surrogateescape")
     if "bench" not in sys.argv[1:2]:  # which times networks as they run in a process that nobody has prepared
         keep_freed_memory()
+    gc.disable()  # until torch is imported, which makes no garbage: to look for it takes a tenth of the time to start
     app()

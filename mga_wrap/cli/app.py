@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 from collections.abc import Callable
 from importlib import import_module
 from typing import Annotated, Any
@@ -33,7 +34,11 @@ def command(name: str) -> Callable[[Callable[..., Values | None]], Callable[...,
         def run(**options: Any) -> None:
             with exit_on_error():
                 values = declaration(**options) or {}
-                work_of(declaration)(**{**options, **values})
+                work = work_of(declaration)
+                if not gc.isenabled():  # by `mga_wrap.cli.main`
+                    gc.freeze()  # what was imported stays: nobody has to look at it again
+                    gc.enable()
+                work(**{**options, **values})
 
         app.command(name=name)(run)
         return run
