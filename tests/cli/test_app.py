@@ -49,6 +49,16 @@ def test_no_import_stands_inside_a_function() -> None:
 
 
 @pytest.mark.slow
+def test_garbage_is_looked_for_again_when_the_work_begins(tmp_path: Path) -> None:
+    net = tmp_path / "net.py"
+    net.write_text("import gc\nprint('collects', gc.isenabled())\n")
+    code = "import gc, sys, mga_wrap.cli\ntry: mga_wrap.cli.main()\nfinally: print('collects', gc.isenabled())"
+    line = [sys.executable, "-c", code, "inspect", f"{net}:Net"]
+    done = subprocess.run(line, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.stdout.splitlines() == ["collects True"] * 2, done.stderr
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "code"),
     [
