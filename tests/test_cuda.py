@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 from toys.plain import NETWORKS, build
+from typer.testing import CliRunner
 
 import mga_wrap as mga
+from mga_wrap.cli.app import app
+from mga_wrap.nets.mask import average
+from mga_wrap.pictures.arrays import Arrival, as_bytes
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 PLAIN = sorted(NETWORKS)
@@ -105,6 +112,23 @@ def test_a_size_that_comes_again_is_replayed_as_a_cuda_graph(name: str, k: mga.c
     assert (runner(lr, k=k) - mga.upscale(lr, model=net, k=k)).abs().mean() < 2e-2
 
 
+@pytest.mark.parametrize("p", [16, 17, 24, 64])
+def test_averages_of_patches_are_what_the_processor_makes_of_them(p: int) -> None:
+    x = image(150, 131, batch=2)
+    torch.testing.assert_close(average(x, p=p).cpu(), average(x.cpu(), p=p), atol=1e-6, rtol=0)
+
+
+def test_recordings_share_the_memory_of_their_maps_and_each_returns_its_own() -> None:
+    _, net = cut("PAN")
+    runner = mga.compile(net)
+    images = [image(64, 48), image(48, 64), image(64, 48).flip(-1), image(48, 64).flip(-1)] * 2
+    found = [runner(lr, k="all") for lr in images]
+    for lr, sr in zip(images, found, strict=True):
+        torch.testing.assert_close(sr, mga.upscale(lr, model=net, k="all"), atol=1e-5, rtol=0)
+    one, two = runner._replayer._recordings.values()
+    assert one.memory == two.memory
+
+
 @pytest.mark.parametrize("k", [0, 0.25, "all", "dense"])
 @pytest.mark.parametrize("name", ["PAN", "LongSkip", "FSRCNN"])
 def test_it_gives_what_the_processor_gives(name: str, k: object) -> None:
@@ -119,6 +143,51 @@ def test_it_gives_what_the_processor_gives(name: str, k: object) -> None:
         else:  # near scores may be in another order: the same patches
             coarse, *crossing = on_cpu.base(lr)
             torch.testing.assert_close(on_gpu, on_cpu.refine_patches(coarse, crossing, index.cpu()), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("rounded", [False, True])
+def test_an_image_arrives_as_it_was_though_the_gpu_goes_on(rounded: bool) -> None:
+    arrivals, expected = [], []
+    for number in range(4):
+        sr = image(400, 300).roll(number, -1)
+        values = sr.squeeze(0).permute(1, 2, 0).cpu().numpy()
+        expected.append(as_bytes(values) if rounded else values)
+        arrivals.append(Arrival(sr, rounded=rounded))
+        del sr
+        torch.rand(1, 3, 400, 300, device="cuda")  # may lie where the image lay
+    for arrival, values in zip(arrivals, expected, strict=True):
+        found = arrival.array()
+        assert found.dtype == values.dtype
+        np.testing.assert_array_equal(found, values)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "I;16"])
+def test_a_folder_of_pictures_is_written_as_the_processor_writes_it(mode: str, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for number in range(5):  # one size, so that recordings come in
+        values = image(40, 56).roll(number, -1)[0].permute(1, 2, 0).cpu().numpy()
+        picture = Image.fromarray(as_bytes(values))
+        if mode == "I;16":
+            picture = Image.fromarray(np.asarray(picture.convert("L")).astype(np.uint16) * 257)
+        elif mode == "RGBA":
+            picture.putalpha(picture.convert("L"))
+        else:
+            picture = picture.convert(mode)
+        picture.save(tmp_path / "in" / f"{number}.png")
+    for device in ("cpu", "cuda"):
+        words = ["upscale", tmp_path / "in", "-o", tmp_path / device, "--model", "fsrcnn-m-x2", "--device", device]
+        result = CliRunner().invoke(app, [str(word) for word in words])
+        assert result.exit_code == 0
+        assert [line.split(" -> ")[0][-5:] for line in result.stdout.splitlines()] == [f"{n}.png" for n in range(5)]
+    for number in range(5):
+        with (
+            Image.open(tmp_path / "cpu" / f"{number}_x2.png") as cpu,
+            Image.open(tmp_path / "cuda" / f"{number}_x2.png") as cuda,
+        ):
+            assert cpu.mode == cuda.mode
+            steps = np.abs(np.asarray(cpu).astype(int) - np.asarray(cuda).astype(int))
+            # Rounding may go the other way, and among near scores another patch be taken.
+            assert np.mean(steps <= (257 if mode == "I;16" else 1)) > 0.9
 
 
 def test_fitting_on_a_gpu_brings_the_coarse_image_nearer() -> None:

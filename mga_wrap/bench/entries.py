@@ -19,7 +19,7 @@ from mga_wrap.engines.parts import EngineNet
 from mga_wrap.engines.sessions import ENGINES_IN_BFLOAT16, installed_engines
 from mga_wrap.errors import MGAError, one_line
 from mga_wrap.infer.engine import DType, Format, format_for, own_dtype
-from mga_wrap.infer.replay import RECORDERS, record, replayed
+from mga_wrap.infer.replay import RECORDERS, Recording, record, replayed
 from mga_wrap.nets.mga import MGANet
 from mga_wrap.processor import has_bfloat16
 
@@ -152,10 +152,11 @@ def recorded_entries(entries: Sequence[Entry], lr: Tensor) -> tuple[list[Entry],
     if lr.device.type not in RECORDERS:
         return [], []
     found, notes = [], []
+    recording: Recording | None = None
     for entry in entries:
         name = f"{entry.name}{RECORDED}"
         try:
-            recording = record(partial(_results_of, entry), lr, entry.format.dtype)
+            recording = record(partial(_results_of, entry), lr, entry.format.dtype, recording)
         except RuntimeError as error:
             notes.append(f"{name}: {one_line(error)}")
             continue

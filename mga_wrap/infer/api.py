@@ -15,7 +15,7 @@ from mga_wrap.infer.compiled import Engine, runner_for
 from mga_wrap.infer.engine import DType, checked, run, run_traced
 from mga_wrap.infer.networks import Model, network_for
 from mga_wrap.nets.mga import MGANet, MGATrace
-from mga_wrap.pictures.arrays import array_from, batch_from, check_image
+from mga_wrap.pictures.arrays import Arrival, array_from, batch_from, check_image
 from mga_wrap.pictures.bicubic import resize_bicubic
 from mga_wrap.pictures.files import Picture, from_pil, to_pil
 
@@ -80,7 +80,7 @@ def upscale(
     result: Image.Image | np.ndarray | Tensor
     if isinstance(image, Image.Image):
         picture = from_pil(image)
-        result = to_pil(_larger(picture, enlarged(batch_from(picture.rgb))))
+        result = to_pil(Enlarged(picture, enlarged(batch_from(picture.rgb)), written=True).picture())
     elif isinstance(image, np.ndarray):
         result = array_from(enlarged(batch_from(image)), image)
     else:
@@ -104,14 +104,6 @@ def enlarge(
     return _larger(picture, run(net, lr, k=k, dtype=dtype))
 
 
-def enlarge_in(
-    engine: Engine, net: nn.Module, picture: Picture, *, k: Amount | None = None, dtype: DType | None = None
-) -> tuple[Picture, float]:
-    """Like `enlarge`, with the share that was refined."""
-    found = runner_for(net, engine, dtype).enlarge(batch_from(picture.rgb), k=k)
-    return _larger(picture, found.sr), found.share
-
-
 def explain(
     net: MGANet,
     picture: Picture,
@@ -129,8 +121,45 @@ def explain(
     return _larger(picture, sr), trace
 
 
+def enlarge_to_write(
+    net: nn.Module, picture: Picture, *, k: Amount | None, dtype: DType | None, engine: Engine, traced: bool
+) -> tuple[Enlarged, float | None, MGATrace | None]:
+    """Enlarge a picture of a folder: on a GPU it may still be on its way, and a size that comes again is replayed.
+
+    Returns:
+        The picture, the share that was refined (None for a network that refines nothing), and all that
+        `MGANet.trace` shows where that is asked for.
+    """
+    lr, runner = batch_from(picture.rgb), runner_for(net, engine, dtype)
+    if traced:
+        sr, trace = runner.trace(lr, k=k)
+        return Enlarged(picture, sr, written=True), trace.share, trace
+    found = runner.enlarge(lr, k=k)
+    share = found.share if isinstance(net, MGANet) else None
+    return Enlarged(picture, found.sr, written=True), share, None
+
+
+class Enlarged:
+    """A picture that was enlarged, and may be on its way from the device.
+
+    Args:
+        small: what it was made of.
+        sr: (1, 3, s*H, s*W), in 0..1.
+        written: it is only to be written: rounded to bytes where the picture has no more than that.
+    """
+
+    def __init__(self, small: Picture, sr: Tensor, *, written: bool) -> None:
+        self.size = sr.shape[-1], sr.shape[-2]
+        self._small, self._factor = small, sr.shape[-1] // small.rgb.shape[1]
+        self._arrival = Arrival(sr, rounded=written and small.depth == 8 and not small.grey)
+
+    def picture(self) -> Picture:
+        """The picture; waits until it is here."""
+        alpha = self._small.alpha
+        if alpha is not None:
+            alpha = np.clip(resize_bicubic(alpha, self._factor), 0, 1)
+        return replace(self._small, rgb=self._arrival.array(), alpha=alpha)
+
+
 def _larger(picture: Picture, sr: Tensor) -> Picture:
-    factor = sr.shape[-1] // picture.rgb.shape[1]
-    alpha = None if picture.alpha is None else np.clip(resize_bicubic(picture.alpha, factor), 0, 1)
-    rgb = sr.squeeze(0).permute(1, 2, 0).cpu().contiguous().numpy()
-    return replace(picture, rgb=rgb, alpha=alpha)
+    return Enlarged(picture, sr, written=False).picture()

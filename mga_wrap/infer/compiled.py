@@ -90,7 +90,7 @@ class Runner:
 
         def work(choice: Choice) -> Result:
             found = self._result(choice, lr, k=k, max_loss=max_loss)
-            return replace(found, sr=checked(self.net, lr, found.sr))
+            return found if choice.engine == "torch" else replace(found, sr=checked(self.net, lr, found.sr))
 
         return self._done(work, lr, k, max_loss)
 
@@ -224,9 +224,9 @@ class Runner:
         if not isinstance(self.net, MGANet):
             return Result(run(self.net, lr, dtype=choice.dtype, replayer=self._replayer), None)
         amount = self.net.k if k is None else k
-        if amount in (0, "dense"):  # nothing to choose: no score is predicted
+        if amount in (0, "all", "dense"):  # nothing to choose: no score is predicted
             sr = run(self.net, lr, k=amount, dtype=choice.dtype, replayer=self._replayer)
-            return Result(sr, None, float(amount == "dense"))
+            return Result(sr, None, float(amount != 0))
         sr, trace = run_traced(self.net, lr, k=k, max_loss=max_loss, dtype=choice.dtype, replayer=self._replayer)
         return Result(sr, trace.index, trace.share)
 

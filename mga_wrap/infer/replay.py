@@ -9,6 +9,7 @@ from collections.abc import Callable, Hashable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +19,7 @@ from mga_wrap.errors import one_line
 Results = tuple[Tensor, ...]
 Forward = Callable[[Tensor], Results]
 KEPT = 2
-"""Recordings kept, those used last: each holds the memory of all maps of its forward."""
+"""Recordings kept, those used last: they hold the memory of all maps of the largest forward."""
 SEEN = 64
 """Sizes remembered as having come once."""
 WARMUP = 2
@@ -36,12 +37,19 @@ class Recording:
     lr: Tensor
     """Where its input lies."""
     results: Results
-    """Where its results lie; the next replay writes over them."""
+    """Where its results lie; the next replay writes over them, also one of a recording in the same memory."""
     replay: Callable[[], None]
+    memory: Any = None
+    """Where its maps lie."""
 
 
-def record_on_cuda(forward: Forward, lr: Tensor) -> Recording:
+def record_on_cuda(forward: Forward, lr: Tensor, beside: Recording | None = None) -> Recording:
     """Record a forward on an image's device, in inference mode.
+
+    Args:
+        forward: launches the same for every image of a size.
+        lr: (B, 3, H, W).
+        beside: a recording that it shares the memory of its maps with, for they are never replayed at once.
 
     Raises:
         RuntimeError: it waits for the device, copies from the processor, or there is no memory for it.
@@ -50,25 +58,32 @@ def record_on_cuda(forward: Forward, lr: Tensor) -> Recording:
     """
     still = lr.clone()
     with torch.cuda.device(lr.device):
-        beside = torch.cuda.Stream()
-        beside.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(beside):
+        warm = torch.cuda.Stream()
+        warm.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(warm):
             for _ in range(WARMUP):
                 forward(still)
-        torch.cuda.current_stream().wait_stream(beside)
+        torch.cuda.current_stream().wait_stream(warm)
         graph = torch.cuda.CUDAGraph()
         # Other threads may use the GPU meanwhile; what they do is none of this recording's business.
-        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+        memory = torch.cuda.graph_pool_handle() if beside is None else beside.memory
+        with torch.cuda.graph(graph, pool=memory, capture_error_mode="thread_local"):
             results = forward(still)
-    return Recording(still, results, graph.replay)
+    return Recording(still, results, graph.replay, memory)
 
 
-RECORDERS: dict[str, Callable[[Forward, Tensor], Recording]] = {"cuda": record_on_cuda}
+RECORDERS: dict[str, Callable[[Forward, Tensor, Recording | None], Recording]] = {"cuda": record_on_cuda}
 """What records on which kind of device."""
 
 
-def record(forward: Forward, lr: Tensor, dtype: torch.dtype) -> Recording:
+def record(forward: Forward, lr: Tensor, dtype: torch.dtype, beside: Recording | None = None) -> Recording:
     """Record a forward on an image of a device that is one of `RECORDERS`, its layers computing in a dtype.
+
+    Args:
+        forward: as `record_on_cuda` takes it.
+        lr: as `record_on_cuda` takes it.
+        dtype: of the layers; below that of the image by torch's autocast.
+        beside: as `record_on_cuda` takes it.
 
     Raises:
         RuntimeError: as `record_on_cuda`.
@@ -76,7 +91,7 @@ def record(forward: Forward, lr: Tensor, dtype: torch.dtype) -> Recording:
     # Casts that autocast keeps until its context ends would be read by a recording that outlives them.
     uncached = partial(torch.autocast, lr.device.type, dtype, cache_enabled=False)
     with nullcontext() if dtype == lr.dtype else uncached():
-        return RECORDERS[lr.device.type](forward, lr)
+        return RECORDERS[lr.device.type](forward, lr, beside)
 
 
 def replayed(recording: Recording, lr: Tensor) -> Results:
@@ -138,7 +153,7 @@ class Replayer:
         while len(self._recordings) >= KEPT:  # before the next one asks for memory
             self._recordings.popitem(last=False)
         try:
-            recording = record(forward, lr, dtype)
+            recording = record(forward, lr, dtype, next(iter(self._recordings.values()), None))
             found = replayed(recording, lr)
         except RuntimeError as error:
             self._refuse(key, f"cannot be recorded as a CUDA graph ({one_line(error)})")

@@ -13,6 +13,8 @@ from mga_wrap.nets.patches import grid_size
 
 KERNEL = 5
 """Side of the dynamic convolution's kernel: each patch weighs its 5 x 5 neighbours."""
+STEP = 8
+"""Side of what is averaged at once on a GPU."""
 
 
 class MaskPredictor(nn.Module):
@@ -104,11 +106,26 @@ def average(x: Tensor, *, p: int, grid: tuple[int, int] | None = None) -> Tensor
     height, width = x.shape[-2:]
     natural = grid_size(height, width, p)
     gh, gw = natural if grid is None else grid
-    if not (torch.compiler.is_compiling() or torch.jit.is_tracing()) and (gh, gw) == natural:
+    traced = torch.compiler.is_compiling() or torch.jit.is_tracing()
+    if not traced and (gh, gw) == natural and not x.is_cuda:
         return F.avg_pool2d(x, p, ceil_mode=True, count_include_pad=False)  # no padded copy of a map that may be large
     padded = F.pad(x, [0, gw * p - width, 0, gh * p - height])
     rows, cols = (_covered(size, n, p=p, device=x.device) for size, n in ((height, gh), (width, gw)))
-    return F.avg_pool2d(padded, p) * (p**2 / (rows[:, None] * cols).to(x.dtype))
+    # A GPU's threads each read a whole patch, one pixel after the other: few threads, and each for long.
+    for side in steps(p) if x.is_cuda and not traced else (p,):
+        padded = F.avg_pool2d(padded, side)
+    return padded * (p**2 / (rows[:, None] * cols).to(x.dtype))
+
+
+def steps(p: int) -> tuple[int, ...]:
+    """Sides to average over one after the other, instead of p at once: each the largest up to `STEP` that divides.
+
+    Example:
+        >>> steps(64), steps(24), steps(17)
+        ((8, 8), (8, 3), (17,))
+    """
+    side = next((each for each in range(STEP, 1, -1) if p % each == 0), p)
+    return (side,) if side == p else (side, *steps(p // side))
 
 
 def covered(height: int, width: int, *, p: int, grid: tuple[int, int], like: Tensor) -> Tensor:

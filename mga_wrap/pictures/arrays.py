@@ -24,10 +24,43 @@ def batch_from(image: np.ndarray) -> Tensor:
 
 def array_from(sr: Tensor, like: np.ndarray) -> np.ndarray:
     """(1, 3, H, W) in 0..1 to an array of the dtype and number of axes of ``like``."""
-    array: np.ndarray = sr.squeeze(0).permute(1, 2, 0).cpu().contiguous().numpy()
+    if like.ndim == 3 and like.dtype == np.uint8:
+        return Arrival(sr, rounded=True).array()
+    array = Arrival(sr, rounded=False).array()
     if like.ndim == 2:
         array = np.clip(array @ LUMA, 0, 1)
     return as_bytes(array) if like.dtype == np.uint8 else array.astype(like.dtype)
+
+
+class Arrival:
+    """An image on its way from the device that made it: from a GPU it is copied beside what comes next.
+
+    Args:
+        sr: (1, 3, H, W), floating point in 0..1.
+        rounded: to bytes, by the GPU where it lies there, since that takes a quarter of the copy.
+    """
+
+    def __init__(self, sr: Tensor, *, rounded: bool) -> None:
+        self._rounded = rounded
+        self._values = sr.squeeze(0).permute(1, 2, 0)
+        self._copied: torch.cuda.Event | None = None
+        if not sr.is_cuda:
+            return
+        if rounded:
+            self._values = self._values.clamp(0, 1).mul(255).add(0.5).to(torch.uint8)
+        there = self._values.contiguous()
+        here = torch.empty(there.shape, dtype=there.dtype, pin_memory=True)  # of other memory a copy is waited for
+        with torch.cuda.device(sr.device):
+            self._values = here.copy_(there, non_blocking=True)
+            self._copied = torch.cuda.Event()
+            self._copied.record()
+
+    def array(self) -> np.ndarray:
+        """(H, W, 3): uint8 where it is rounded, else float32 in 0..1; waits until it is here."""
+        if self._copied is not None:
+            self._copied.synchronize()
+        values: np.ndarray = self._values.cpu().contiguous().numpy()
+        return as_bytes(values) if self._rounded and values.dtype != np.uint8 else values
 
 
 def as_bytes(values: np.ndarray) -> np.ndarray:

@@ -39,7 +39,8 @@ class Picture:
     """A picture and what is needed to write it back the way it came.
 
     Attributes:
-        rgb: (H, W, 3) float32 in 0..1; three equal channels where the file was grey.
+        rgb: (H, W, 3) float32 in 0..1; three equal channels where the file was grey. A picture of 8 bits and colour
+            may also hold the bytes that are written, uint8.
         alpha: (H, W) float32 in 0..1, or None for a picture without transparency.
         grey: whether it is written with one channel.
         depth: bits a value; 16 only for a grey picture without alpha, the one deep format that Pillow holds.
@@ -145,9 +146,10 @@ def to_pil(picture: Picture) -> Image.Image:
     if picture.depth == 16:
         image = Image.fromarray(_rounded(colour, 65535).astype(np.uint16))
     else:
-        parts = [np.atleast_3d(colour)] + ([] if picture.alpha is None else [picture.alpha[..., None]])
-        values = _rounded(np.concatenate(parts, axis=2), 255).astype(np.uint8)
-        image = Image.fromarray(values[..., 0] if values.shape[2] == 1 else values)
+        values = colour if colour.dtype == np.uint8 else _rounded(colour, 255).astype(np.uint8)
+        if picture.alpha is not None:
+            values = np.dstack([values, _rounded(picture.alpha, 255).astype(np.uint8)])
+        image = Image.fromarray(values)
     if picture.icc_profile:
         image.info["icc_profile"] = picture.icc_profile
     if picture.exif:

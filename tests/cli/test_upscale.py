@@ -231,7 +231,7 @@ def test_a_broken_tiff_is_one_line_and_its_library_is_silent(saved: Path, photo:
     "error", [RecursionError("maximum recursion depth"), RuntimeError("odd"), OSError(5, "broken")]
 )
 @pytest.mark.parametrize(
-    "place", ["mga_wrap.cli.work.upscale.explain", "mga_wrap.pictures.files.to_pil", "PIL.Image.Image.save"]
+    "place", ["mga_wrap.cli.work.upscale.enlarge_to_write", "mga_wrap.pictures.files.to_pil", "PIL.Image.Image.save"]
 )
 def test_whatever_fails_at_one_input_is_one_line_and_the_others_go_on(
     place: str, error: Exception, saved: Path, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

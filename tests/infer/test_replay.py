@@ -20,25 +20,36 @@ SMALL, LARGE = synthetic(24, 32), synthetic(40, 56)
 
 
 class Recorder:
-    """Records on the CPU: a replay runs the forward again on what lies where its input lay."""
+    """Records on the CPU: a replay runs the forward again on what lies where its input lay.
+
+    What recordings in the same memory have returned is gone then.
+    """
 
     def __init__(self) -> None:
         self.recorded, self.replays = 0, 0
+        self.made: list[Recording] = []
         self.fails, self.spoils = False, 0.0
 
-    def __call__(self, forward: Forward, lr: Tensor) -> Recording:
+    def __call__(self, forward: Forward, lr: Tensor, beside: Recording | None) -> Recording:
         if self.fails:
             raise RuntimeError("operation not permitted when stream is capturing")
         self.recorded += 1
         still = lr.clone()
         results = tuple(x.clone() for x in forward(still))
 
+        memory = object() if beside is None else beside.memory
+
         def again() -> None:
             self.replays += 1
+            for other in self.made:
+                if other.memory is memory:
+                    for result in other.results:
+                        result.zero_()
             for old, new in zip(results, forward(still), strict=True):
                 old.copy_(new + self.spoils if new.is_floating_point() else new)
 
-        return Recording(still, results, again)
+        self.made.append(Recording(still, results, again, memory))
+        return self.made[-1]
 
 
 @pytest.fixture
@@ -70,7 +81,7 @@ def test_a_size_that_comes_again_is_replayed_with_the_image_at_hand(recorder: Re
     assert recorder.replays == 1 + 2  # one to be held against the forward
 
 
-@pytest.mark.parametrize("k", [0, 0.25, "dense"])
+@pytest.mark.parametrize("k", [0, 0.25, "all", "dense"])
 def test_what_was_refined_is_told_of_a_replay_too(recorder: Recorder, k: mga.config.Amount) -> None:
     runner, plain = mga.compile(net(), engine="torch"), mga.compile(net(), engine="torch")
     for lr in (SMALL, SMALL.flip(-1), SMALL):
@@ -98,6 +109,16 @@ def test_each_size_amount_and_dtype_is_recorded_for_itself_and_the_last_are_kept
     assert (recorder.recorded, recorder.replays) == (3, before + 1)
     runner(SMALL, k=0.25)  # gone: it is seen to have come before
     assert recorder.recorded == 4
+
+
+def test_recordings_share_the_memory_of_their_maps_and_each_returns_its_own(recorder: Recorder) -> None:
+    runner, plain = mga.compile(net(), engine="torch"), mga.compile(net(), engine="torch")
+    sizes = [synthetic(24, 32), synthetic(32, 24)] * 3
+    found = [runner(lr, k=0) for lr in sizes]
+    for lr, sr in zip(sizes, found, strict=True):
+        torch.testing.assert_close(sr, plain(lr, k=0), atol=1e-6, rtol=0)
+    first, second = recorder.made[:2]
+    assert first.memory is second.memory
 
 
 def test_one_patch_is_not_all_of_them(recorder: Recorder) -> None:

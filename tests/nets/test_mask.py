@@ -88,6 +88,18 @@ def test_the_words_of_the_paper_as_a_loop(size: tuple[int, int], channels: int) 
         torch.testing.assert_close(mask(x, p=4)[0], expected, atol=1e-12, rtol=0)
 
 
+@pytest.mark.parametrize("p", [1, 2, 7, 11, 16, 22, 24, 64, 72, 96])
+def test_averages_in_steps_are_the_averages(p: int) -> None:
+    sides = mask_module.steps(p)
+    assert math.prod(sides) == p
+    assert all(side <= mask_module.STEP for side in sides) or p % 11 == 0
+    x = torch.rand(2, 3, 2 * p, 3 * p, dtype=torch.float64)
+    stepped = x
+    for side in sides:
+        stepped = F.avg_pool2d(stepped, side)
+    torch.testing.assert_close(stepped, mask_module.average(x, p=p), atol=1e-12, rtol=0)
+
+
 def test_at_patch_resolution_the_convolutions_run_on_averages() -> None:
     mask, x = predictor(resolution="patch"), feature(2, 10, 13)
     with torch.no_grad():

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import torch
 import typer
 from torch import nn
 
 from mga_wrap.cli.failures import say_error
-from mga_wrap.cli.work.each import Rest, each_picture
+from mga_wrap.cli.work.each import ReadAhead, Rest, each_picture
 from mga_wrap.cli.work.network import Given, accelerated, find_network, scale_of, with_max_loss
 from mga_wrap.config import Amount
 from mga_wrap.errors import ArgumentError, ImageError
 from mga_wrap.figures.overlays import trace_overlay
-from mga_wrap.infer.api import enlarge, enlarge_in, explain
+from mga_wrap.infer.api import enlarge_to_write
 from mga_wrap.infer.compiled import Engine
 from mga_wrap.infer.engine import DType, check_dtype
+from mga_wrap.infer.networks import device_of
 from mga_wrap.nets.mga import MGANet
 from mga_wrap.pictures.files import (
     IMAGE_SUFFIXES,
@@ -30,6 +33,9 @@ from mga_wrap.pictures.files import (
     read_image,
     write_image,
 )
+
+WRITERS = 8
+"""Pictures that are compressed at once, at most: each is held in memory meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -70,46 +76,54 @@ def upscale(
     if k is not None or mask or max_loss is not None:
         net = with_max_loss(accelerated(net, given), max_loss)
 
-    def work(job: _Job) -> Rest:
-        return _enlarged(job, net, k, arithmetic, cast(Engine, engine))
+    on_gpu = (device_of(net) or torch.device("cpu")).type == "cuda"
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        read = ReadAhead([job.source for job in jobs], read_image, pool)
 
-    failures += each_picture(jobs, work, source=lambda job: job.source, doing="enlarging")
+        def work(job: _Job) -> Rest:
+            return _enlarged(job, read, net, k, arithmetic, cast(Engine, engine))
+
+        failures += each_picture(
+            jobs, work, source=lambda job: job.source, doing="enlarging", beside=_writers() if on_gpu else 1
+        )
     if failures:
         raise typer.Exit(1)
 
 
-def _enlarged(job: _Job, net: nn.Module, k: Amount | None, dtype: DType | None, engine: Engine) -> Rest:
-    """Enlarge one file; returns what writes it and prints its line of the summary."""
+def _writers() -> int:
+    """How many pictures are compressed at once where a GPU makes them, which does so sooner than one is compressed."""
+    return max(1, min(WRITERS, (os.cpu_count() or 1) - 2))  # one core hands out the work, one reads
+
+
+def _enlarged(
+    job: _Job,
+    read: Callable[[], Picture],
+    net: nn.Module,
+    k: Amount | None,
+    dtype: DType | None,
+    engine: Engine,
+) -> Rest:
+    """Enlarge one file; returns what writes it, and its line of the summary."""
     start = time.perf_counter()
-    picture = read_image(job.source)
-    trace, share = None, 1.0
-    k = net.k if k is None and isinstance(net, MGANet) else k
-    if isinstance(net, MGANet) and job.mask is not None:
-        enlarged, trace = explain(net, picture, k=k, dtype=dtype, engine=engine)
-        share = trace.share
-    elif engine != "torch":
-        enlarged, share = enlarge_in(engine, net, picture, k=k, dtype=dtype)
-    elif not isinstance(net, MGANet):
-        enlarged = enlarge(net, picture, dtype=dtype)
-    elif k in (0, "all", "dense"):  # nothing to choose: no mask is predicted
-        enlarged, share = enlarge(net, picture, k=k, dtype=dtype), float(k != 0)
-    else:
-        enlarged, shown = explain(net, picture, k=k, dtype=dtype)
-        share = shown.share
+    picture = read()
+    enlarged, share, trace = enlarge_to_write(
+        net, picture, k=k, dtype=dtype, engine=engine, traced=job.mask is not None
+    )
     overlay = None
     if isinstance(net, MGANet) and trace is not None and job.mask is not None:
         overlay = Picture(trace_overlay(trace, net=net).astype("float32") / 255)
     sizes = " -> ".join(f"{width} x {height}" for width, height in (picture.size, enlarged.size))
     seconds = time.perf_counter() - start
 
-    def write() -> None:
+    refined = "" if share is None else f" {share:.1%} refined,"
+
+    def write() -> str:
         begun = time.perf_counter()
-        write_image(enlarged, path=job.target)
+        write_image(enlarged.picture(), path=job.target)
         if overlay is not None and job.mask is not None:
             write_image(overlay, path=job.mask)
         took = seconds + time.perf_counter() - begun
-        # Not typer.echo: it would write over the bar.
-        print(f"{job.source} -> {job.target}: {sizes}, {share:.1%} refined, {took:.2f} s", flush=True)
+        return f"{job.source} -> {job.target}: {sizes},{refined} {took:.2f} s"
 
     return write
 
