@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -213,6 +214,12 @@ def test_a_photo_is_turned_upright_and_keeps_exif_and_profile(
         assert written.getexif()[ExifTags.Base.Orientation] == 1
         assert written.getexif()[ExifTags.Base.Make] == "a telephone"
         assert written.info["icc_profile"] == profile
+
+
+def test_of_a_network_that_refines_nothing_no_share_is_told(photo: Path, tmp_path: Path) -> None:
+    result = enlarge(Path("student-x2"), photo, "-o", tmp_path / "large.png")
+    assert result.exit_code == 0
+    assert re.fullmatch(rf"{photo} -> .*large.png: 18 x 12 -> 36 x 24, \d+\.\d\d s\n", result.stdout)
 
 
 @pytest.mark.slow
