@@ -101,6 +101,7 @@ def test_k_is_a_number_a_share_or_a_word(k: str, share: float, saved: Path, phot
 def test_the_mask_is_predicted_only_where_patches_are_chosen_or_it_is_shown(
     k: str | None, mask: bool, saved: Path, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    network_for(saved, device="cpu")  # loaded, and so verified, which predicts a mask too
     calls = []
     predict = mga.MaskPredictor.forward
 
