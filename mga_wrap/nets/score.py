@@ -115,11 +115,10 @@ class ScorePredictor(nn.Module):
 
     def statistics(self, feature: Tensor, lr: Tensor, coarse: Tensor, *, p: int) -> Tensor:
         """What is known of each patch: (B, inputs, gh, gw), float32; arguments as for `forward`."""
-        feature, lr, coarse = feature.float(), lr.float(), coarse.float()
         grid = grid_size(feature.shape[-2], feature.shape[-1], p)
-        mean = average(feature, p=p)
-        spread = (average(feature.square(), p=p) - mean.square()).clamp(min=0).sqrt()
-        grey, grey_coarse = lr.mean(dim=1, keepdim=True), coarse.mean(dim=1, keepdim=True)
+        mean, square = _moments(feature, p=p)
+        spread = (square - mean.square()).clamp(min=0).sqrt()
+        grey, grey_coarse = _grey(lr.float()), _grey(coarse.float())
         small = F.avg_pool2d(grey_coarse, self.scale)
         bilinear = self.enlarged(grey)
         at_lr = [_rows(grey), _columns(grey), _detail(grey), (small - grey).square()]
@@ -175,6 +174,24 @@ def score_of(predicted: Tensor) -> Tensor:
 def allowance(loss: float) -> float:
     """By how much a squared error may grow, over itself, for a loss in dB."""
     return float(10 ** (loss / 10) - 1)
+
+
+def _moments(feature: Tensor, *, p: int) -> tuple[Tensor, Tensor]:
+    """Means over each patch of a feature and of its square, (B, C, gh, gw) each, float32."""
+    if feature.device.type != "cpu" or torch.compiler.is_compiling() or torch.jit.is_tracing():
+        return average(feature.float(), p=p), average(feature.float().square(), p=p)
+    rows = []
+    for row in feature.split(p, dim=2):  # of patches, one by one: what lies in the cache is squared sooner
+        row = row.float()
+        rows.append((average(row, p=p), average(row.square(), p=p)))
+    means, squares = zip(*rows, strict=True)
+    return torch.cat(means, dim=2), torch.cat(squares, dim=2)
+
+
+def _grey(x: Tensor) -> Tensor:
+    """The mean of the three channels, (B, 1, H, W): what ``mean`` gives, which is slow where they lie together."""
+    red, green, blue = x.unbind(1)  # so that what comes of it is not channels last: pooling one channel is slow so
+    return ((red + green + blue) / 3)[:, None]
 
 
 def _rows(x: Tensor) -> Tensor:
