@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from mga_wrap.config import ENGINES
 from mga_wrap.errors import EngineError, one_line
+from mga_wrap.nets.bilinear import for_engines
 
 ENGINES_IN_BFLOAT16 = ("openvino",)
 """Those that compute in bfloat16 on a CPU."""
@@ -87,7 +88,7 @@ def open_converted(
     """
     import openvino
 
-    with warnings.catch_warnings(), torch.inference_mode(False), torch.no_grad():
+    with warnings.catch_warnings(), torch.inference_mode(False), torch.no_grad(), for_engines():
         warnings.simplefilter("ignore")
         given = tuple(x.clone() for x in inputs)
         model = openvino.convert_model(torch.export.export(module, given))

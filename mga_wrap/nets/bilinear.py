@@ -2,10 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+_EXPORTED: ContextVar[bool] = ContextVar("exported for an engine", default=False)
+
+
+@contextmanager
+def for_engines() -> Iterator[None]:
+    """What torch.export writes down meanwhile is for another engine, on the CPU and in float32."""
+    token = _EXPORTED.set(True)
+    try:
+        yield
+    finally:
+        _EXPORTED.reset(token)
+
+
+def is_for_engines() -> bool:
+    """Whether what runs is written down for another engine."""
+    return torch.jit.is_tracing() or _EXPORTED.get()
 
 
 class Bilinear:
@@ -26,7 +47,7 @@ class Bilinear:
 
     def __call__(self, x: Tensor) -> Tensor:
         """Enlarge; an x that is traced is float32 and on the CPU."""
-        if not torch.jit.is_tracing():
+        if not is_for_engines():
             return F.interpolate(x, scale_factor=self.scale, mode="bilinear")
         return F.pixel_shuffle(self.before_shuffle(x), self.scale)
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mga_wrap.nets.bilinear import Bilinear
+from mga_wrap.nets.bilinear import Bilinear, is_for_engines
 
 DEPTH = 6
 """Most 3x3 convolutions before the last, unless told otherwise: each one more brings less, and costs time and steps."""
@@ -41,7 +41,7 @@ class LightTail(nn.Module):
     def forward(self, feature: Tensor, lr: Tensor) -> Tensor:
         """(B, C, h, w), (B, 3, H, W) -> (B, 3, s*H, s*W), in the value range of lr."""
         detail = self.last(self.widened(feature))
-        if torch.jit.is_tracing() and self.zoom == self.scale:  # added up while small: engines have one shuffle less
+        if is_for_engines() and self.zoom == self.scale:  # added up while small: engines have one shuffle less
             height, width = lr.shape[-2:]
             return F.pixel_shuffle(self.enlarged.before_shuffle(lr) + detail[..., :height, :width], self.zoom)
         image, detail = self.enlarged(lr), F.pixel_shuffle(detail, self.zoom)

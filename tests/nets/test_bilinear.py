@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mga_wrap.nets.bilinear import Bilinear
+from mga_wrap.nets.bilinear import Bilinear, for_engines, is_for_engines
 
 
 class Enlarges(nn.Module):
@@ -34,3 +34,15 @@ def test_what_is_traced_is_what_torch_does(channels: int, scale: int) -> None:
     for size in ((7, 9), (1, 6)):
         x = torch.rand(2, channels, *size)
         torch.testing.assert_close(traced(x), F.interpolate(x, scale_factor=scale, mode="bilinear"), atol=1e-6, rtol=0)
+
+
+def test_what_is_exported_for_an_engine_is_a_convolution_too() -> None:
+    net, x = Enlarges(3, 2), torch.rand(1, 3, 7, 9)
+    with for_engines():
+        assert is_for_engines()
+        program = torch.export.export(net, (x,))
+    assert not is_for_engines()
+    assert "upsample" not in str(program.graph)
+    assert "conv2d" in str(program.graph)
+    torch.testing.assert_close(program.module()(x), net(x), atol=1e-6, rtol=0)
+    assert "upsample" in str(torch.export.export(net, (x,)).graph)  # for anything else: on a GPU it lies elsewhere

@@ -15,6 +15,8 @@ from torch import Tensor
 from toys.plain import build
 
 import mga_wrap as mga
+from mga_wrap.nets import score as score_module
+from mga_wrap.nets.mask import average
 from mga_wrap.nets.patches import grid_size
 from mga_wrap.nets.score import CALIBRATED, ScorePredictor, allowance
 
@@ -141,3 +143,19 @@ def test_what_was_saved_before_chooses_as_it_did(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({**said, "by_area": 1}))
     with pytest.raises(mga.CheckpointError, match="got by_area=1; expected true, or nothing"):
         mga.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_moments_row_by_row_are_those_of_the_whole(dtype: torch.dtype, layout: torch.memory_format) -> None:
+    feature = torch.randn(2, 5, 37, 29).to(dtype).to(memory_format=layout)
+    means, squares = score_module._moments(feature, p=8)
+    assert torch.equal(means, average(feature.float(), p=8))
+    assert torch.equal(squares, average(feature.float().square(), p=8))
+
+
+def test_what_is_known_of_a_patch_does_not_depend_on_how_maps_lie() -> None:
+    score = ScorePredictor(5, scale=2, zoom=2)
+    given = torch.randn(2, 5, 37, 29), torch.rand(2, 3, 37, 29), torch.rand(2, 3, 74, 58)
+    other = [x.to(memory_format=torch.channels_last) for x in given]
+    torch.testing.assert_close(score.statistics(*other, p=8), score.statistics(*given, p=8), atol=1e-5, rtol=0)
