@@ -189,14 +189,14 @@ def _moments(feature: Tensor, *, p: int) -> tuple[Tensor, Tensor]:
 
 
 def _grey(x: Tensor) -> Tensor:
-    """The mean of the three channels, (B, H, W): what ``mean`` gives, which is slow where they lie together.
+    """The mean of the channels, (B, H, W): what ``mean`` gives, which is slow where they lie together.
 
     Without an axis for the one channel, for torch and OpenVINO take it for channels last, and are slow then.
     """
     if torch.compiler.is_compiling() or torch.jit.is_tracing():
         return x.mean(dim=1)
-    red, green, blue = x.unbind(1)
-    return (red + green + blue) / 3
+    first, *others = x.unbind(1)
+    return sum(others, first) / x.shape[1]
 
 
 def _squared(x: Tensor) -> Tensor:

@@ -154,6 +154,13 @@ def test_moments_row_by_row_are_those_of_the_whole(dtype: torch.dtype, layout: t
     assert torch.equal(squares, average(feature.float().square(), p=8))
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_the_grey_image_is_the_mean_of_the_channels(channels: int, layout: torch.memory_format) -> None:
+    x = torch.rand(2, channels, 9, 14).to(memory_format=layout)
+    torch.testing.assert_close(score_module._grey(x), x.mean(dim=1), atol=1e-7, rtol=0)
+
+
 def test_what_is_known_of_a_patch_does_not_depend_on_how_maps_lie() -> None:
     score = ScorePredictor(5, scale=2, zoom=2)
     given = torch.randn(2, 5, 37, 29), torch.rand(2, 3, 37, 29), torch.rand(2, 3, 74, 58)
