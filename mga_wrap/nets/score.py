@@ -121,12 +121,12 @@ class ScorePredictor(nn.Module):
         grey, grey_coarse = _grey(lr.float()), _grey(coarse.float())
         small = F.avg_pool2d(grey_coarse[:, None], self.scale)[:, 0]
         bilinear = self.enlarged(grey[:, None])[:, 0]
-        at_lr = [_rows(grey), _columns(grey), _detail(grey), _squared(small - grey)]
-        at_sr = [_rows(grey_coarse) + _columns(grey_coarse), _squared(grey_coarse - bilinear)]
+        at_lr = [_rows(grey), _columns(grey), _detail(grey), (small - grey).square()]
+        at_sr = [_rows(grey_coarse) + _columns(grey_coarse), (grey_coarse - bilinear).square()]
         side = p * self.zoom // self.scale
         maps = [(x, side) for x in at_lr] + [(x, p * self.zoom) for x in at_sr]  # one by one: no copy of them all
         means = torch.cat([average(x[:, None], p=each, grid=grid) for x, each in maps], dim=1)
-        squares = [average(_squared(x)[:, None], p=each, grid=grid) for x, each in maps]
+        squares = [average(x.square()[:, None], p=each, grid=grid) for x, each in maps]
         spreads = torch.cat(squares, dim=1).clamp(min=0).sqrt()
         level = average(grey[:, None], p=side, grid=grid)
         logs = [(spread + 1e-3).log(), (means + FLOOR).log(), (spreads + FLOOR).log()]
@@ -179,11 +179,11 @@ def allowance(loss: float) -> float:
 def _moments(feature: Tensor, *, p: int) -> tuple[Tensor, Tensor]:
     """Means over each patch of a feature and of its square, (B, C, gh, gw) each, float32."""
     if feature.device.type != "cpu" or torch.compiler.is_compiling() or torch.jit.is_tracing():
-        return average(feature.float(), p=p), average(_squared(feature.float()), p=p)
+        return average(feature.float(), p=p), average(feature.float().square(), p=p)
     rows = []
     for one in feature.split(p, dim=2):  # a row of patches at a time: what lies in the cache is squared sooner
         row = one.float()
-        rows.append((average(row, p=p), average(_squared(row), p=p)))
+        rows.append((average(row, p=p), average(row.square(), p=p)))
     means, squares = zip(*rows, strict=True)
     return torch.cat(means, dim=2), torch.cat(squares, dim=2)
 
@@ -199,21 +199,17 @@ def _grey(x: Tensor) -> Tensor:
     return sum(others, first) / x.shape[1]
 
 
-def _squared(x: Tensor) -> Tensor:
-    return x * x  # not x.square(), for which OpenVINO has a power
-
-
 def _rows(x: Tensor) -> Tensor:
     """The squared difference to the pixel on the right, (B, H, W)."""
-    return F.pad(_squared(x[..., 1:] - x[..., :-1]), [0, 1, 0, 0])
+    return F.pad((x[..., 1:] - x[..., :-1]).square(), [0, 1, 0, 0])
 
 
 def _columns(x: Tensor) -> Tensor:
     """The squared difference to the pixel below, (B, H, W)."""
-    return F.pad(_squared(x[..., 1:, :] - x[..., :-1, :]), [0, 0, 0, 1])
+    return F.pad((x[..., 1:, :] - x[..., :-1, :]).square(), [0, 0, 0, 1])
 
 
 def _detail(x: Tensor) -> Tensor:
     """The squared difference to the mean of the 3 x 3 around, (B, H, W)."""
     around = F.pad(x[:, None], [1] * 4, mode="replicate")
-    return _squared(x - F.avg_pool2d(around, 3, stride=1)[:, 0])
+    return (x - F.avg_pool2d(around, 3, stride=1)[:, 0]).square()

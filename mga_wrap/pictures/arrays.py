@@ -25,7 +25,7 @@ def batch_from(image: np.ndarray) -> Tensor:
 def array_from(sr: Tensor, like: np.ndarray) -> np.ndarray:
     """(1, 3, H, W) in 0..1 to an array of the dtype and number of axes of ``like``."""
     if like.ndim == 3 and like.dtype == np.uint8:
-        return Arrival(sr, rounded=True).array()
+        return Arrival(sr, rounded=True).array().copy()  # whoever keeps it keeps no memory that is pinned
     array = Arrival(sr, rounded=False).array()
     if like.ndim == 2:
         array = np.clip(array @ LUMA, 0, 1)
