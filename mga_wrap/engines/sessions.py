@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from mga_wrap.config import ENGINES
+from mga_wrap.engines.rewriting import rewrite
 from mga_wrap.errors import EngineError, one_line
 from mga_wrap.nets.bilinear import for_engines
 
@@ -92,6 +93,8 @@ def open_converted(
         warnings.simplefilter("ignore")
         given = tuple(x.clone() for x in inputs)
         model = openvino.convert_model(torch.export.export(module, given))
+    # It has its inputs of any size, though torch.export's program is for this one.
+    model.reshape({place: list(x.shape) for place, x in enumerate(given)})
     opened = partial(_openvino_session, model, list(range(len(inputs))), threads)
     return opened(dtypes[0]), partial(opened, dtypes[1])
 
@@ -152,6 +155,7 @@ def _openvino(onnx: bytes, shapes: list[tuple[int, ...]], threads: int, dtype: t
 
 def _openvino_session(model: Any, numbers: Sequence[int], threads: int, dtype: torch.dtype) -> Session:
     """What runs a model of fixed shapes, whose inputs are those of these numbers."""
+    rewrite(model)
     compiled = openvino_core().compile_model(
         model,
         "CPU",
