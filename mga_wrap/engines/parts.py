@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,8 +14,8 @@ from torch import Tensor, nn
 
 from mga_wrap.config import Amount, check_engine, check_max_loss
 from mga_wrap.engines.copying import copy_windows, paste_patches, windows_at
-from mga_wrap.engines.sessions import ENGINES_IN_BFLOAT16, Session, open_converted, open_session, to_onnx
-from mga_wrap.engines.stored import digest_of, forget, stored
+from mga_wrap.engines.sessions import ENGINES_IN_BFLOAT16, HandedOn, Session, open_session, to_ir, to_onnx
+from mga_wrap.engines.stored import IR, ONNX, Checked, digest_of, forget, stored
 from mga_wrap.errors import ArgumentError, EngineError, one_line
 from mga_wrap.nets.chunks import PIXELS
 from mga_wrap.nets.mga import MGANet, MGATrace
@@ -25,13 +26,13 @@ from mga_wrap.processor import warn_of_emulation
 TRACED = (64, 96)
 """(height, width) by which a graph for every size is traced."""
 SIZES_CHECKED = 2
-"""A graph for every size is held against the network at the first sizes that it runs; one for a size always."""
+"""A graph for every size is held against the network at the first sizes that it runs; one for a size at this one."""
 SIZES_KEPT = 2
 """What is compiled for a size holds memory for its maps: of each part the sizes used last are kept, no others."""
 TOLERANCE = 1e-3
 """Mean difference of what a graph computes in float32 over the mean of what the network computes."""
 FREE, FIXED, CONVERTED = "free", "fixed", "converted"
-"""A graph for every size; for one; for one by torch.export, which knows more operators, and is not kept on disk."""
+"""A graph for every size; for one; for one by torch.export, which knows more operators."""
 FEW = 5
 """A chunk of windows that is not full is run in pieces of a fifth."""
 
@@ -91,8 +92,7 @@ class EngineNet:
         self._digest = digest_of(net)
         self._sessions: dict[tuple[object, ...], Session] = {}
         self._graphs: dict[tuple[object, ...], bytes] = {}
-        self._way: dict[str, str] = {}
-        self._checked: dict[str, set[tuple[tuple[int, ...], ...]]] = {}
+        self._checked: dict[str, Checked] = {}
         self._lock = threading.Lock()
 
     @torch.inference_mode()
@@ -103,7 +103,8 @@ class EngineNet:
             ArgumentError: as there.
             EngineError: the network cannot be run in this engine.
         """
-        return torch.cat([self.enlarge(one[None], k=k, max_loss=max_loss).sr for one in lr])
+        found = [self.enlarge(one[None], k=k, max_loss=max_loss).sr for one in lr]
+        return found[0] if len(found) == 1 else torch.cat(found)
 
     @torch.inference_mode()
     def enlarge(self, lr: Tensor, *, k: Amount | None = None, max_loss: float | None = None) -> Result:
@@ -149,7 +150,7 @@ class EngineNet:
 
     def _whole(self, kind: str, run: Callable[[Tensor], Tensor], lr: Tensor) -> Tensor:
         (sr,) = self._run(kind, run, [lr.contiguous()])
-        return torch.from_numpy(np.array(sr))
+        return torch.from_numpy(sr).clone()  # the engine owns what it returned
 
     def _refined(self, net: MGANet, lr: Tensor, k: Amount, max_loss: float | None) -> Result:
         gathered = [number for number, one in enumerate(net.geometry.crossing) if not one.for_score]
@@ -159,16 +160,16 @@ class EngineNet:
             predicted = net.mask(crossing[0], x, coarse, p=net.p)
             return (coarse, predicted, crossing[0][:, :1], *(crossing[number] for number in gathered))
 
-        coarse, predicted, feature, *maps = self._run("base", base, [lr.contiguous()])
+        on = [place for place, number in enumerate(gathered, 3) if net.geometry.crossing[number].is_map]
+        coarse, predicted, feature, *maps = self._run("base", base, [lr.contiguous()], handed_on=on)
         size = (feature.shape[-2], feature.shape[-1])
-        score = torch.from_numpy(np.array(predicted))
-        index = self._chosen(net, score, size, k, max_loss)
-        canvas = np.array(coarse)  # a copy: the engine owns what it returned
+        index = self._chosen(net, torch.from_numpy(np.array(predicted)), size, k, max_loss)
+        sr = torch.from_numpy(coarse).clone()
         if index is None:
-            return Result(torch.from_numpy(canvas), None, 0.0)
-        self._refine(net, canvas[0], [np.array(x) if x.ndim != 4 else x for x in maps], index[0].tolist(), size)
+            return Result(sr, None, 0.0)
+        self._refine(net, sr.numpy()[0], [np.array(x) if x.ndim != 4 else x for x in maps], index[0].tolist(), size)
         gh, gw = grid_size(*size, net.p)
-        return Result(torch.from_numpy(canvas), index, index.shape[1] / (gh * gw))
+        return Result(sr, index, index.shape[1] / (gh * gw))
 
     def _chosen(
         self, net: MGANet, predicted: Tensor, size: tuple[int, int], k: Amount, max_loss: float | None
@@ -200,28 +201,46 @@ class EngineNet:
                     inputs.append(np.repeat(x, count, axis=0) if one.layout == "image" else x)
                     continue
                 tall, wide = one.ratio * there[0][4], one.ratio * there[0][5]
-                into = np.zeros((count, x.shape[1], tall, wide), np.float32)
+                into = np.zeros_like(x, shape=(count, x.shape[1], tall, wide))
                 copy_windows(x[0], there[at : at + count], ratio=one.ratio, border=geometry.border, into=into)
                 inputs.append(into)
-            (refined,) = self._run("refine", net.refine, [torch.from_numpy(x) for x in inputs], batched=True)
+            (refined,) = self._run("refine", net.refine, [_tensor(x) for x in inputs], batched=True)
             paste_patches(canvas, refined, home[at : at + count], p=net.p, zoom=geometry.zoom)
             at += count
 
     # ------------------------------------------------------------------------------------------------------- sessions
     def _run(
-        self, kind: str, run: Callable[..., object], inputs: Sequence[Tensor], *, batched: bool = False
+        self,
+        kind: str,
+        run: Callable[..., object],
+        inputs: Sequence[Tensor],
+        *,
+        batched: bool = False,
+        handed_on: Sequence[int] = (),
     ) -> Sequence[np.ndarray]:
-        """What a part makes of its inputs, in this engine."""
+        """What a part makes of its inputs, in this engine.
+
+        Args:
+            kind: of the part.
+            run: the part.
+            inputs: maps that another part handed on in bfloat16.
+            batched: the inputs are windows.
+            handed_on: numbers of the outputs that go to another part, and may be bfloat16.
+        """
         shapes = tuple(tuple(x.shape) for x in inputs)
         key = (kind, shapes)
         session = self._sessions.pop(key, None)
         if session is None:
             for old in [one for one in self._sessions if one[0] == kind][: 1 - SIZES_KEPT]:
                 del self._sessions[old]
-            session = self._opened(kind, run, inputs, shapes, batched=batched)
+            handed = HandedOn(
+                tuple(number for number, x in enumerate(inputs) if x.dtype == torch.bfloat16),
+                tuple(handed_on) if self.dtype == torch.bfloat16 else (),
+            )
+            session = self._opened(kind, run, [x.float() for x in inputs], shapes, batched=batched, handed=handed)
         self._sessions[key] = session  # the one that was used last stands last
         try:
-            return session([x.numpy() for x in inputs])
+            return session([(x.view(torch.uint16) if x.dtype == torch.bfloat16 else x).numpy() for x in inputs])
         except Exception as error:  # of an engine: each has its own kinds
             raise EngineError(
                 f"{type(self.net).__name__} failed in {self.engine}: its {kind} part, {one_line(error)}; use "
@@ -236,6 +255,7 @@ class EngineNet:
         shapes: tuple[tuple[int, ...], ...],
         *,
         batched: bool,
+        handed: HandedOn,
     ) -> Session:
         """A session for these shapes, its first results held against the network's.
 
@@ -244,34 +264,35 @@ class EngineNet:
             ArgumentError: the network itself does not take these inputs.
         """
         failure = ""
-        for way in self._ways(kind):
+        part = f"{self._digest}-{kind}"
+        if kind not in self._checked:
+            self._checked[kind] = Checked.recall(part, engine=self.engine)
+        checked = self._checked[kind]
+        for way in self._ways(checked.way):
             key = (kind, way, None if way == FREE else shapes)
             name = "-".join(str(one) for one in (self._digest, *key)).replace(" ", "")
             try:
-                if way == CONVERTED:
-                    session, checkable = open_converted(
-                        _Graph(self.net, run), inputs, threads=self.threads, dtypes=(self.dtype, torch.float32)
-                    )
-                else:
-                    if key not in self._graphs:
-                        free = way == FREE
-                        self._graphs[key] = stored(
-                            name, partial(self._written, run, inputs, free=free, batched=batched)
-                        )
-                    opened = partial(open_session, self.engine, self._graphs[key], shapes=shapes, threads=self.threads)
-                    session, checkable = opened(dtype=self.dtype), partial(opened, dtype=torch.float32)
-                done = self._checked.setdefault(name, set())
-                if len(done) < SIZES_CHECKED or way != FREE:
-                    exact = session if self.dtype == torch.float32 else checkable()
+                if key not in self._graphs:
+                    make = partial(self._written, run, inputs, way=way, batched=batched)
+                    self._graphs[key] = stored(name, make, ending=IR if way == CONVERTED else ONNX)
+                graph = self._graphs[key]
+                opened = partial(open_session, self.engine, graph, shapes=shapes, threads=self.threads)
+                session = opened(dtype=self.dtype, handed=handed)
+                done, this = hashlib.sha256(graph).hexdigest(), str(shapes)
+                before = [one for one in checked.sizes if one[0] == done]
+                if (done, this) not in before and (len(before) < SIZES_CHECKED or way != FREE):
+                    exact = session if self.dtype == torch.float32 else opened(dtype=torch.float32)
                     self._check(run, inputs, exact([x.numpy() for x in inputs]))
-                    done.add(shapes)
+                    checked.way = way
+                    checked.sizes.append((done, this))
+                    checked.keep(part, engine=self.engine)
             except Exception as error:  # of the exporter, of an engine: each has its own kinds
                 failure = one_line(error)
                 self._graphs.pop(key, None)
                 forget(name)
                 continue
-            self._way[kind] = way
-            if way == FIXED:  # a folder of pictures may have as many sizes as pictures
+            checked.way = way
+            if way != FREE:  # a folder of pictures may have as many sizes as pictures
                 del self._graphs[key]
             return session
         try:
@@ -285,15 +306,17 @@ class EngineNet:
             f"{type(self.net).__name__} cannot run in {self.engine}: its {kind} part, {failure}; use engine='torch'"
         )
 
-    def _ways(self, kind: str) -> tuple[str, ...]:
+    def _ways(self, right: str) -> tuple[str, ...]:
         """The ways to make a graph of a part, from the one on that was right before."""
         ways = (FREE, FIXED, *((CONVERTED,) if self.engine == "openvino" else ()))
-        return ways[ways.index(self._way.get(kind, FREE)) :]
+        return ways[ways.index(right) :] if right in ways else ways
 
-    def _written(self, run: Callable[..., object], inputs: Sequence[Tensor], *, free: bool, batched: bool) -> bytes:
+    def _written(self, run: Callable[..., object], inputs: Sequence[Tensor], *, way: str, batched: bool) -> bytes:
         """The graph of a part: of its windows for any number of them, of an image for any size."""
         part = _Graph(self.net, run)
-        if not free:
+        if way == CONVERTED:
+            return to_ir(part, inputs)
+        if way == FIXED:
             return to_onnx(part, inputs)
         if batched:
             maps = [f"x{number}" for number, x in enumerate(inputs) if x.shape[0] == inputs[0].shape[0]]
@@ -318,3 +341,9 @@ class EngineNet:
             difference = (torch.from_numpy(np.asarray(other)) - own).abs().mean() / own.abs().mean().clamp(min=1e-9)
             if not float(difference) < TOLERANCE:
                 raise EngineError(f"what it computes differs by {float(difference):.1%}")
+
+
+def _tensor(x: np.ndarray) -> Tensor:
+    """An array of a session's kind: uint16 are the bits of bfloat16."""
+    found = torch.from_numpy(x)
+    return found.view(torch.bfloat16) if x.dtype == np.uint16 else found

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import tempfile
 import warnings
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache, partial
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,8 +26,27 @@ from mga_wrap.nets.bilinear import for_engines
 ENGINES_IN_BFLOAT16 = ("openvino",)
 """Those that compute in bfloat16 on a CPU."""
 Session = Callable[[Sequence[np.ndarray]], Sequence[np.ndarray]]
-"""Inputs in their order to outputs in theirs; the outputs may be overwritten by the next call."""
+"""Inputs in their order to outputs in theirs; the outputs may be overwritten by the next call.
+
+A map that is handed on is (B, C, H, W) of uint16, which are the bits of bfloat16, its channels lying together.
+"""
+
+
+@dataclass(frozen=True)
+class HandedOn:
+    """The maps that one graph hands to another, by their numbers.
+
+    They stay as OpenVINO lays them out in bfloat16: else they would be laid out anew, and be twice as much to copy.
+    """
+
+    inputs: tuple[int, ...] = ()
+    outputs: tuple[int, ...] = ()
+
+
+NONE = HandedOn()
 _OPSET = 17
+_IR = ("graph.xml", "graph.bin")
+"""Names in what `to_ir` returns, an archive."""
 
 
 def installed_engines() -> tuple[str, ...]:
@@ -79,13 +102,12 @@ def _quiet() -> Iterator[None]:
         torch._C._jit_onnx_log = own
 
 
-def open_converted(
-    module: nn.Module, inputs: Sequence[Tensor], *, threads: int, dtypes: tuple[torch.dtype, torch.dtype]
-) -> tuple[Session, Callable[[], Session]]:
-    """A module in OpenVINO by torch.export, for inputs of these shapes: slower to make than ONNX, and knows more.
+def to_ir(module: nn.Module, inputs: Sequence[Tensor]) -> bytes:
+    """A module in OpenVINO's own form by torch.export, for these shapes: slower to make than ONNX, and knows more.
 
-    Returns:
-        A session in the first dtype, and what opens one in the second.
+    Args:
+        module: in eval mode.
+        inputs: by whose shapes it is exported.
     """
     import openvino
 
@@ -95,26 +117,40 @@ def open_converted(
         model = openvino.convert_model(torch.export.export(module, given))
     # It has its inputs of any size, though torch.export's program is for this one.
     model.reshape({place: list(x.shape) for place, x in enumerate(given)})
-    opened = partial(_openvino_session, model, list(range(len(inputs))), threads)
-    return opened(dtypes[0]), partial(opened, dtypes[1])
+    packed = io.BytesIO()
+    with tempfile.TemporaryDirectory(prefix="mga-graph-") as place, zipfile.ZipFile(packed, "w") as archive:
+        names = [Path(place) / name for name in _IR]
+        openvino.serialize(model, *names)
+        for name in names:
+            archive.write(name, name.name)
+    return packed.getvalue()
 
 
 def open_session(
-    engine: str, onnx: bytes, *, shapes: Sequence[tuple[int, ...]], threads: int, dtype: torch.dtype
+    engine: str,
+    graph: bytes,
+    *,
+    shapes: Sequence[tuple[int, ...]],
+    threads: int,
+    dtype: torch.dtype,
+    handed: HandedOn = NONE,
 ) -> Session:
     """Load a graph into an engine, for inputs of these shapes.
 
     Args:
         engine: one of `ENGINES`.
-        onnx: what `to_onnx` returned.
+        graph: what `to_onnx` returned; for OpenVINO what `to_ir` did, too.
         shapes: of its inputs, in their order.
         threads: how many the engine may use.
         dtype: of the arithmetic; onnxruntime has float32 only on the CPU. Inputs and outputs are float32.
+        handed: but for these, in OpenVINO.
     """
-    return (_onnxruntime if engine == "onnxruntime" else _openvino)(onnx, list(shapes), threads, dtype)
+    if engine == "onnxruntime":
+        return _onnxruntime(graph, threads)
+    return _openvino(graph, list(shapes), threads, dtype, handed)
 
 
-def _onnxruntime(onnx: bytes, shapes: list[tuple[int, ...]], threads: int, dtype: torch.dtype) -> Session:
+def _onnxruntime(onnx: bytes, threads: int) -> Session:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -145,17 +181,31 @@ def openvino_core() -> Any:
     return openvino.Core()
 
 
-def _openvino(onnx: bytes, shapes: list[tuple[int, ...]], threads: int, dtype: torch.dtype) -> Session:
-    model = openvino_core().read_model(onnx)
+def _openvino(
+    graph: bytes, shapes: list[tuple[int, ...]], threads: int, dtype: torch.dtype, handed: HandedOn
+) -> Session:
+    if zipfile.is_zipfile(io.BytesIO(graph)):
+        with zipfile.ZipFile(io.BytesIO(graph)) as archive:
+            model = openvino_core().read_model(*(archive.read(name) for name in _IR))
+        return _openvino_session(model, list(range(len(shapes))), threads, dtype, handed)
+    model = openvino_core().read_model(graph)
     names = [one.get_any_name() for one in model.inputs]
     if any(one.partial_shape.is_dynamic for one in model.inputs):  # fixed shapes run up to twice as fast
         model.reshape({name: list(shapes[int(name[1:])]) for name in names})
-    return _openvino_session(model, [int(name[1:]) for name in names], threads, dtype)
+    return _openvino_session(model, [int(name[1:]) for name in names], threads, dtype, handed)
 
 
-def _openvino_session(model: Any, numbers: Sequence[int], threads: int, dtype: torch.dtype) -> Session:
+def _openvino_session(
+    model: Any, numbers: Sequence[int], threads: int, dtype: torch.dtype, handed: HandedOn
+) -> Session:
     """What runs a model of fixed shapes, whose inputs are those of these numbers."""
+    from openvino import Tensor as OpenVINOTensor
+    from openvino import Type
+
     rewrite(model)
+    given_on = [number in handed.inputs for number in numbers]
+    found_on = [number in handed.outputs for number in range(len(model.outputs))]
+    model = _with_ports(model, given_on, found_on)
     compiled = openvino_core().compile_model(
         model,
         "CPU",
@@ -169,12 +219,38 @@ def _openvino_session(model: Any, numbers: Sequence[int], threads: int, dtype: t
     request = compiled.create_infer_request()
     outputs = compiled.outputs
 
+    def given(array: np.ndarray, on: bool) -> Any:
+        if not on:
+            return array
+        rows = np.ascontiguousarray(array.transpose(0, 2, 3, 1))
+        return OpenVINOTensor(rows, rows.shape, Type.bf16)
+
     def run(arrays: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
-        given = {place: arrays[number] for place, number in enumerate(numbers)}
-        found = request.infer(given, share_inputs=True, share_outputs=True)
-        return [found[one] for one in outputs]
+        inputs = {
+            place: given(arrays[number], on) for place, (number, on) in enumerate(zip(numbers, given_on, strict=True))
+        }
+        found = request.infer(inputs, share_inputs=True, share_outputs=True)
+        return [
+            found[one].view(np.uint16).transpose(0, 3, 1, 2) if on else found[one]
+            for one, on in zip(outputs, found_on, strict=True)
+        ]
 
     return run
+
+
+def _with_ports(model: Any, given_on: Sequence[bool], found_on: Sequence[bool]) -> Any:
+    """A model of (B, C, H, W) in float32 that takes and gives maps as they are handed on."""
+    from openvino import Layout, Type
+    from openvino.preprocess import PrePostProcessor
+
+    if not any((*given_on, *found_on)):
+        return model
+    ports = PrePostProcessor(model.clone())
+    for ends, on in ((ports.input, given_on), (ports.output, found_on)):
+        for place in [place for place, one in enumerate(on) if one]:
+            ends(place).model().set_layout(Layout("NCHW"))
+            ends(place).tensor().set_layout(Layout("NHWC")).set_element_type(Type.bf16)
+    return ports.build()
 
 
 def _named(names: Sequence[str], arrays: Sequence[np.ndarray]) -> dict[str, np.ndarray]:

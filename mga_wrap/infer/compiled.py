@@ -16,12 +16,12 @@ from torch import Tensor, nn
 from mga_wrap.config import Amount, check_engine
 from mga_wrap.engines.parts import EngineNet, Result
 from mga_wrap.engines.sessions import ENGINES_IN_BFLOAT16, installed_engines
-from mga_wrap.engines.stored import digest_of
+from mga_wrap.engines.stored import digest_of, versions
 from mga_wrap.errors import ArgumentError, EngineError, MGAError
 from mga_wrap.infer.engine import DType, check_dtype, checked, own_dtype, run, run_traced, torch_threads
 from mga_wrap.infer.eval_mode import in_eval_mode
 from mga_wrap.infer.networks import device_of
-from mga_wrap.infer.remembered import Choice, Engine, keep, recall, versions
+from mga_wrap.infer.remembered import Choice, Engine, keep, recall
 from mga_wrap.infer.replay import Replayer
 from mga_wrap.nets.mga import MGANet, MGATrace
 from mga_wrap.origin import unwrapped
@@ -34,8 +34,10 @@ AGREES_DB = 50.0
 """PSNR of a bfloat16 image to torch's in float32, dB."""
 TIED = 0.05
 """A patch chosen instead of another has a score within this share of all scores' range of it."""
-TRIED = (360, 640)
-"""(height, width) of the part of an image that engines are tried on, at most."""
+TRIED = ((360, 640), (180, 320), (90, 160))
+"""(height, width) of the part of an image that engines are tried on: the first that does not take torch too long."""
+LONG = 0.3
+"""Seconds that are too long. A pixel takes as long in a part as in the whole."""
 RUNS = 2
 """Timed runs of each, the shorter of which counts."""
 
@@ -197,7 +199,7 @@ class Runner:
 
     def _find(self, lr: Tensor, *, k: Amount | None, max_loss: float | None) -> tuple[Choice, dict[str, float]]:
         """Run each candidate on the image, and take the fastest of those that agree with torch in float32."""
-        lr = lr[:1, :, : TRIED[0], : TRIED[1]]
+        lr = self._part(lr, k=k, max_loss=max_loss)
         agrees = self._judge(lr, k=k, max_loss=max_loss)
         seconds: dict[str, float] = {}
         best: tuple[float, Choice] = float("inf"), Choice("torch", self.dtype)
@@ -212,6 +214,19 @@ class Runner:
             best = min(best, (took, choice), key=lambda pair: pair[0])
         self._nets = {key: net for key, net in self._nets.items() if key[:2] == (best[1].engine, best[1].dtype)}
         return best[1], seconds
+
+    def _part(self, lr: Tensor, *, k: Amount | None, max_loss: float | None) -> Tensor:
+        """What engines are tried on: a slow network would take minutes for an image."""
+        parts = [lr[:1, :, :height, :width] for height, width in TRIED]
+        torch_ = Choice("torch", None if self.dtype == "float32" else self.dtype)
+        if parts[0].shape == parts[-1].shape:
+            return parts[0]
+        try:
+            _, seconds = (self._timed(torch_, parts[-1], k=k, max_loss=max_loss) for _ in range(2))
+        except MGAError:  # it does not take so small an image
+            return parts[0]
+        a_value = seconds / parts[-1].numel()
+        return next((part for part in parts if a_value * part.numel() <= LONG), parts[-1])
 
     def _timed(self, choice: Choice, lr: Tensor, *, k: Amount | None, max_loss: float | None) -> float:
         start = time.perf_counter()

@@ -5,19 +5,14 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
-import torch
-
-from mga_wrap.config import ENGINES
 from mga_wrap.engines.sessions import installed_engines
 from mga_wrap.engines.stored import cache_folder
 from mga_wrap.errors import ArgumentError
 from mga_wrap.files import whole_file
 from mga_wrap.infer.engine import DType, check_dtype
-from mga_wrap.version import __version__
 
 Engine = Literal["auto", "torch", "openvino", "onnxruntime"]
 
@@ -57,12 +52,3 @@ def keep(key: str, choice: Choice, seconds: dict[str, float]) -> None:
 
 def _file(key: str) -> Path:
     return cache_folder() / f"engine-{key}.json"
-
-
-def versions() -> str:
-    """Of this package, torch and the engines that are installed: another one may be faster, or right no more."""
-    found = [f"mga_wrap {__version__}", f"torch {torch.__version__}"]
-    for name in ENGINES:
-        with suppress(metadata.PackageNotFoundError):
-            found.append(f"{name} {metadata.version(name)}")
-    return ", ".join(found)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -13,9 +15,9 @@ from toys.public import EMT, ELANLight, read_public
 from toys.whole import build_whole
 
 import mga_wrap as mga
-from mga_wrap.engines import parts
+from mga_wrap.engines import parts, stored
 from mga_wrap.engines.parts import EngineNet
-from mga_wrap.engines.sessions import installed_engines
+from mga_wrap.engines.sessions import installed_engines, to_onnx
 from mga_wrap.engines.stored import cache_folder, digest_of
 from mga_wrap.nets.patches import grid_size
 from mga_wrap.pictures.synthetic import synthetic
@@ -80,7 +82,7 @@ def test_the_image_is_torchs_at_any_size_and_k(engine: str, name: str, style: st
                 gh, gw = grid_size(*(length * net.scale // net.geometry.zoom for length in (height, width)), net.p)
                 assert found.share == found.index.shape[1] / (gh * gw)  # type: ignore[union-attr]
     if name != "pair":  # whose large network pads behind an `if` on the size
-        assert set(run._way.values()) == {parts.FREE}  # no graph had to be made again for a size
+        assert {one.way for one in run._checked.values()} == {parts.FREE}  # no graph had to be made again for a size
 
 
 @ENGINES
@@ -95,6 +97,47 @@ def test_a_trace_shows_what_torchs_does(engine: str, name: str) -> None:
         torch.testing.assert_close(found.sr, expected_of(net, lr, k, found.index), atol=1e-4, rtol=0)
         assert found.share == expected.share
         assert found.lr is lr
+
+
+@pytest.mark.skipif("openvino" not in installed_engines(), reason="OpenVINO is not installed")
+@pytest.mark.parametrize("name", ["fsrcnn", "pair", pytest.param("pan", marks=pytest.mark.slow)])
+def test_what_is_handed_on_in_bfloat16_gives_the_same_image(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same but for one rounding: a convolution in bfloat16 rounds what it is given in any case."""
+    net, given = network(name), []
+    own = parts.open_session
+
+    def watched(*about: object, **options: object) -> parts.Session:
+        session = own(*about, **options)  # type: ignore[arg-type]
+        if options["dtype"] == torch.float32:
+            return session  # one that is compared
+
+        def run(arrays: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
+            given.extend(x.dtype for x in arrays)
+            return session(arrays)
+
+        return run
+
+    class Kept(EngineNet):
+        def _run(self, *about: object, handed_on: object = (), **options: object) -> Sequence[np.ndarray]:
+            return super()._run(*about, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(parts, "open_session", watched)
+    run = opened(net, "openvino", torch.bfloat16)
+    kept = Kept(net, engine="openvino", dtype=torch.bfloat16, threads=1)
+    for height, width in SIZES:
+        lr = synthetic(height, width)
+        given.clear()
+        found = run.enlarge(lr, k=0.3)
+        handed = sum(one.is_map and not one.for_score for one in net.geometry.crossing)
+        windows = given.count(np.dtype(np.uint16))
+        assert windows >= handed > 0
+        assert windows % handed == 0
+        expected = kept.enlarge(lr, k=0.3)
+        assert torch.equal(found.index, expected.index)  # type: ignore[arg-type]
+        assert (found.sr - expected.sr).square().mean().sqrt() < 2e-3  # 54 dB
+        trace = run.trace(lr, k=0.3)  # whose maps are looked at
+        assert trace.feature.dtype == torch.float32
+        torch.testing.assert_close(trace.feature, net.trace(lr, k=0.3).feature, atol=0.05, rtol=0.05)
 
 
 @ENGINES
@@ -132,7 +175,7 @@ def test_attention_in_windows_has_one_graph_for_every_size(engine: str, name: st
         lr = synthetic(height, width)
         with torch.no_grad():
             torch.testing.assert_close(run(lr), model(lr), atol=1e-4, rtol=0)
-    assert run._way == {"plain": parts.FREE}
+    assert run._checked["plain"].way == parts.FREE
 
 
 @ENGINES
@@ -145,7 +188,7 @@ def test_published_attention(engine: str, name: str, shared: Path) -> None:
         lr = synthetic(height, width)
         with torch.no_grad():
             torch.testing.assert_close(run(lr), model(lr), atol=1e-4, rtol=0)
-    assert run._way == {"plain": parts.FREE}
+    assert run._checked["plain"].way == parts.FREE
 
 
 @ENGINES
@@ -280,6 +323,69 @@ def test_a_graph_is_written_once_and_a_broken_one_again(
     monkeypatch.setenv("MGA_WRAP_CACHE", str(own_cache))
     kept.write_bytes(b"no graph")
     torch.testing.assert_close(opened(model, engine)(lr), expected, atol=1e-4, rtol=0)
+
+
+@pytest.fixture
+def checks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Grows by one whenever a graph is held against its network."""
+    made: list[str] = []
+    own = EngineNet._check
+
+    def check(self: EngineNet, *about: object) -> None:
+        made.append(self.engine)
+        own(self, *about)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(EngineNet, "_check", check)
+    return made
+
+
+@ENGINES
+def test_what_was_seen_to_be_right_is_not_looked_at_again(engine: str, own_cache: Path, checks: list[str]) -> None:
+    model, lr = mga.create_backbone("student-half", scale=2).eval(), synthetic(40, 56)
+    with torch.no_grad():
+        expected = model(lr)
+    first = opened(model, engine)(lr)
+    assert checks == [engine]
+    assert torch.equal(opened(model, engine)(lr), first)
+    assert checks == [engine]
+    opened(model, engine)(synthetic(24, 40))  # a second size
+    opened(model, engine)(synthetic(24, 44))  # a third
+    assert checks == [engine] * 2
+    (kept,) = own_cache.glob("*.onnx")
+    other = mga.create_backbone("student-half", scale=2).eval()
+    kept.write_bytes(to_onnx(other, [lr], dynamic={"x0": {2: "height", 3: "width"}}))
+    torch.testing.assert_close(opened(model, engine)(lr), expected, atol=1e-4, rtol=0)  # another graph in its place
+    assert len(checks) > 2
+
+
+@ENGINES
+def test_what_another_version_saw_is_looked_at_again(
+    engine: str, own_cache: Path, checks: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, lr = mga.create_backbone("student-half", scale=2).eval(), synthetic(40, 56)
+    opened(model, engine)(lr)
+    with monkeypatch.context() as other:
+        other.setattr(stored, "versions", lambda: "later ones")
+        opened(model, engine)(lr)
+    assert len(checks) == 2
+    for file in own_cache.glob("checked-*.json"):
+        file.write_text('{"way": "free", "sizes": [["graph"]]}')
+    opened(model, engine)(lr)
+    assert len(checks) == 3
+    for file in own_cache.glob("checked-*.json"):
+        file.write_text('{"way": ["free"], "sizes": []}')
+    opened(model, engine)(lr)
+    assert len(checks) == 4
+
+
+@pytest.mark.skipif("openvino" not in installed_engines(), reason="needs openvino")
+def test_what_openvino_alone_knows_is_written_once(checks: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    model, lr = Pools().eval(), synthetic(41, 61)
+    first = opened(model, "openvino")(lr)
+    monkeypatch.setattr(parts, "to_onnx", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(parts, "to_ir", lambda *_, **__: 1 / 0)
+    assert torch.equal(opened(model, "openvino")(lr), first)
+    assert len(checks) == 1
 
 
 @ENGINES

@@ -174,15 +174,11 @@ def test_a_graph_by_torch_export_has_fixed_shapes() -> None:
     """OpenVINO reads one as for every size, and runs it slower."""
     from mga_wrap.engines import sessions
 
+    net, x = Does(bent, groups=6, out=12).eval(), torch.randn(1, 6, 9, 8)
     seen: list[Any] = []
-    own = sessions._openvino_session
-
-    def kept(model: Any, *rest: Any) -> Any:
-        seen.append(model)
-        return own(model, *rest)
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sessions, "_openvino_session", kept)
-        net, x = Does(bent, groups=6, out=12).eval(), torch.randn(1, 6, 9, 8)
-        sessions.open_converted(net, [x], threads=1, dtypes=(torch.float32, torch.float32))
+        patch.setattr(sessions, "rewrite", seen.append)
+        sessions.open_session(
+            "openvino", sessions.to_ir(net, [x]), shapes=[tuple(x.shape)], threads=1, dtype=torch.float32
+        )
     assert not any(output.partial_shape.is_dynamic for node in seen[0].get_ordered_ops() for output in node.outputs())

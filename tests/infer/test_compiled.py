@@ -13,9 +13,10 @@ import torch
 from torch import Tensor, nn
 
 import mga_wrap as mga
+from mga_wrap.engines import stored
 from mga_wrap.engines.parts import Result
 from mga_wrap.engines.sessions import installed_engines
-from mga_wrap.infer import compiled, remembered
+from mga_wrap.infer import compiled
 from mga_wrap.infer.remembered import Choice
 from mga_wrap.pictures.synthetic import synthetic
 
@@ -135,10 +136,46 @@ def test_another_version_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None
     pretend(monkeypatch, engines, torch_takes=0.1)
     model = Slow()
     mga.compile(model).choice_for(LR)
-    monkeypatch.setattr(remembered, "__version__", "another")
+    monkeypatch.setattr(stored, "__version__", "another")
     engines.opened.clear()
     mga.compile(model).choice_for(LR)
     assert engines.opened
+
+
+@pytest.mark.parametrize(("long", "tried"), [(float("inf"), (400, 500)), (0.0, (90, 160))])
+def test_engines_are_tried_on_a_part_that_does_not_take_torch_long(
+    monkeypatch: pytest.MonkeyPatch, long: float, tried: tuple[int, int]
+) -> None:
+    seen: set[tuple[int, ...]] = set()
+
+    def look(_: str, sr: Tensor) -> Tensor:
+        seen.add(tuple(sr.shape[-2:]))
+        return sr
+
+    pretend(monkeypatch, Pretended(FAST, look), torch_takes=0.0)
+    monkeypatch.setattr(compiled, "LONG", long)
+    assert mga.compile(Slow()).choice_for(synthetic(400, 500)).engine in ("openvino", "torch")
+    height, width = (min(most, side) for most, side in zip(tried, (360, 500), strict=True))
+    assert seen == {(2 * height, 2 * width)}
+
+
+def test_engines_are_tried_on_what_the_network_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Large(Slow):
+        def forward(self, x: Tensor) -> Tensor:
+            if x.shape[-2] < 200:
+                raise RuntimeError("too small")
+            return super().forward(x)
+
+    seen: set[tuple[int, ...]] = set()
+
+    def look(_: str, sr: Tensor) -> Tensor:
+        seen.add(tuple(sr.shape[-2:]))
+        return sr
+
+    pretend(monkeypatch, Pretended(FAST, look), torch_takes=0.0)
+    monkeypatch.setattr(compiled, "LONG", 0.0)
+    mga.compile(Large()).choice_for(synthetic(240, 200))
+    assert seen == {(480, 400)}
 
 
 def test_auto_goes_back_to_torch_where_its_engine_fails_later(monkeypatch: pytest.MonkeyPatch) -> None:
