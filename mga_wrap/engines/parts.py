@@ -268,12 +268,19 @@ class EngineNet:
         if kind not in self._checked:
             self._checked[kind] = Checked.recall(part, engine=self.engine)
         checked = self._checked[kind]
-        for way in self._ways(checked.way):
+        ways, made = list(self._ways(checked.way)), set[str]()
+        while ways:
+            way = ways.pop(0)
             key = (kind, way, None if way == FREE else shapes)
             name = "-".join(str(one) for one in (self._digest, *key)).replace(" ", "")
+
+            def make(way: str = way) -> bytes:
+                made.add(way)
+                return self._written(run, inputs, way=way, batched=batched)
+
+            absent = key not in self._graphs
             try:
-                if key not in self._graphs:
-                    make = partial(self._written, run, inputs, way=way, batched=batched)
+                if absent:
                     self._graphs[key] = stored(name, make, ending=IR if way == CONVERTED else ONNX)
                 graph = self._graphs[key]
                 opened = partial(open_session, self.engine, graph, shapes=shapes, threads=self.threads)
@@ -290,6 +297,8 @@ class EngineNet:
                 failure = one_line(error)
                 self._graphs.pop(key, None)
                 forget(name)
+                if absent and way not in made:  # what lay in the cache is broken: it is made again
+                    ways.insert(0, way)
                 continue
             checked.way = way
             if way != FREE:  # a folder of pictures may have as many sizes as pictures

@@ -15,9 +15,9 @@ from toys.public import EMT, ELANLight, read_public
 from toys.whole import build_whole
 
 import mga_wrap as mga
-from mga_wrap.engines import parts, stored
+from mga_wrap.engines import parts
 from mga_wrap.engines.parts import EngineNet
-from mga_wrap.engines.sessions import installed_engines, to_onnx
+from mga_wrap.engines.sessions import installed_engines
 from mga_wrap.engines.stored import cache_folder, digest_of
 from mga_wrap.nets.patches import grid_size
 from mga_wrap.pictures.synthetic import synthetic
@@ -306,97 +306,6 @@ def test_what_computes_something_else_is_refused(engine: str, own_cache: Path) -
     with pytest.raises(mga.EngineError, match=rf"Wrong cannot run in {engine}: its plain part, .*use engine='torch'"):
         opened(Wrong(), engine)(synthetic(24, 32))
     assert not [*own_cache.rglob("*.onnx")]
-
-
-@ENGINES
-def test_a_graph_is_written_once_and_a_broken_one_again(
-    engine: str, own_cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model, lr = mga.create_backbone("student-half", scale=2).eval(), synthetic(40, 56)
-    with torch.no_grad():
-        expected = model(lr)
-    first = opened(model, engine)(lr)
-    (kept,) = own_cache.glob("*.onnx")
-    monkeypatch.setattr(parts, "to_onnx", lambda *_, **__: 1 / 0)
-    assert torch.equal(opened(model, engine)(lr), first)
-    monkeypatch.undo()
-    monkeypatch.setenv("MGA_WRAP_CACHE", str(own_cache))
-    kept.write_bytes(b"no graph")
-    torch.testing.assert_close(opened(model, engine)(lr), expected, atol=1e-4, rtol=0)
-
-
-@pytest.fixture
-def checks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Grows by one whenever a graph is held against its network."""
-    made: list[str] = []
-    own = EngineNet._check
-
-    def check(self: EngineNet, *about: object) -> None:
-        made.append(self.engine)
-        own(self, *about)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(EngineNet, "_check", check)
-    return made
-
-
-@ENGINES
-def test_what_was_seen_to_be_right_is_not_looked_at_again(engine: str, own_cache: Path, checks: list[str]) -> None:
-    model, lr = mga.create_backbone("student-half", scale=2).eval(), synthetic(40, 56)
-    with torch.no_grad():
-        expected = model(lr)
-    first = opened(model, engine)(lr)
-    assert checks == [engine]
-    assert torch.equal(opened(model, engine)(lr), first)
-    assert checks == [engine]
-    opened(model, engine)(synthetic(24, 40))  # a second size
-    opened(model, engine)(synthetic(24, 44))  # a third
-    assert checks == [engine] * 2
-    (kept,) = own_cache.glob("*.onnx")
-    other = mga.create_backbone("student-half", scale=2).eval()
-    kept.write_bytes(to_onnx(other, [lr], dynamic={"x0": {2: "height", 3: "width"}}))
-    torch.testing.assert_close(opened(model, engine)(lr), expected, atol=1e-4, rtol=0)  # another graph in its place
-    assert len(checks) > 2
-
-
-@ENGINES
-def test_what_another_version_saw_is_looked_at_again(
-    engine: str, own_cache: Path, checks: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model, lr = mga.create_backbone("student-half", scale=2).eval(), synthetic(40, 56)
-    opened(model, engine)(lr)
-    with monkeypatch.context() as other:
-        other.setattr(stored, "versions", lambda: "later ones")
-        opened(model, engine)(lr)
-    assert len(checks) == 2
-    for file in own_cache.glob("checked-*.json"):
-        file.write_text('{"way": "free", "sizes": [["graph"]]}')
-    opened(model, engine)(lr)
-    assert len(checks) == 3
-    for file in own_cache.glob("checked-*.json"):
-        file.write_text('{"way": ["free"], "sizes": []}')
-    opened(model, engine)(lr)
-    assert len(checks) == 4
-
-
-@pytest.mark.skipif("openvino" not in installed_engines(), reason="needs openvino")
-def test_what_openvino_alone_knows_is_written_once(checks: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    model, lr = Pools().eval(), synthetic(41, 61)
-    first = opened(model, "openvino")(lr)
-    monkeypatch.setattr(parts, "to_onnx", lambda *_, **__: 1 / 0)
-    monkeypatch.setattr(parts, "to_ir", lambda *_, **__: 1 / 0)
-    assert torch.equal(opened(model, "openvino")(lr), first)
-    assert len(checks) == 1
-
-
-@ENGINES
-def test_a_folder_that_cannot_be_written_is_gone_without(
-    engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "file").write_text("in the way")
-    monkeypatch.setenv("MGA_WRAP_CACHE", str(tmp_path / "file"))
-    model, lr = mga.create_backbone("student-half", scale=2).eval(), synthetic(40, 56)
-    with torch.no_grad():
-        torch.testing.assert_close(opened(model, engine)(lr), model(lr), atol=1e-4, rtol=0)
 
 
 def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
