@@ -264,9 +264,8 @@ class EngineNet:
             ArgumentError: the network itself does not take these inputs.
         """
         failure = ""
-        part = f"{self._digest}-{kind}"
         if kind not in self._checked:
-            self._checked[kind] = Checked.recall(part, engine=self.engine)
+            self._checked[kind] = Checked.recall(f"{self._digest}-{kind}", engine=self.engine)
         checked = self._checked[kind]
         ways, made = list(self._ways(checked.way)), set[str]()
         while ways:
@@ -285,14 +284,8 @@ class EngineNet:
                 graph = self._graphs[key]
                 opened = partial(open_session, self.engine, graph, shapes=shapes, threads=self.threads)
                 session = opened(dtype=self.dtype, handed=handed)
-                done, this = hashlib.sha256(graph).hexdigest(), str(shapes)
-                before = [one for one in checked.sizes if one[0] == done]
-                if (done, this) not in before and (len(before) < SIZES_CHECKED or way != FREE):
-                    exact = session if self.dtype == torch.float32 else opened(dtype=torch.float32)
-                    self._check(run, inputs, exact([x.numpy() for x in inputs]))
-                    checked.way = way
-                    checked.sizes.append((done, this))
-                    checked.keep(part, engine=self.engine)
+                exact = session if self.dtype == torch.float32 else partial(_once, partial(opened, dtype=torch.float32))
+                self._believe(kind, way, graph, run, inputs, exact)
             except Exception as error:  # of the exporter, of an engine: each has its own kinds
                 failure = one_line(error)
                 self._graphs.pop(key, None)
@@ -334,6 +327,30 @@ class EngineNet:
         small = lr[..., : TRACED[0], : TRACED[1]]
         return to_onnx(part, [small], dynamic={"x0": {2: "height", 3: "width"}})
 
+    def _believe(
+        self,
+        kind: str,
+        way: str,
+        graph: bytes,
+        run: Callable[..., object],
+        inputs: Sequence[Tensor],
+        exact: Session,
+    ) -> None:
+        """Hold a graph against the network, unless that was done before; that it was right is remembered.
+
+        Raises:
+            EngineError: it computes something else.
+        """
+        checked = self._checked[kind]
+        this = (hashlib.sha256(graph).hexdigest(), str(tuple(tuple(x.shape) for x in inputs)))
+        before = [one for one in checked.sizes if one[0] == this[0]]
+        if this in before or (way == FREE and len(before) >= SIZES_CHECKED):
+            return
+        self._check(run, inputs, exact([x.numpy() for x in inputs]))
+        checked.way = way
+        checked.sizes.append(this)
+        checked.keep(f"{self._digest}-{kind}", engine=self.engine)
+
     def _check(self, run: Callable[..., object], inputs: Sequence[Tensor], found: Sequence[np.ndarray]) -> None:
         """Hold what a graph computes against what the network does.
 
@@ -350,6 +367,11 @@ class EngineNet:
             difference = (torch.from_numpy(np.asarray(other)) - own).abs().mean() / own.abs().mean().clamp(min=1e-9)
             if not float(difference) < TOLERANCE:
                 raise EngineError(f"what it computes differs by {float(difference):.1%}")
+
+
+def _once(opened: Callable[[], Session], arrays: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
+    """A session that is opened when it is run, and for this alone."""
+    return opened()(arrays)
 
 
 def _tensor(x: np.ndarray) -> Tensor:

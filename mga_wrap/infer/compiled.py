@@ -218,11 +218,11 @@ class Runner:
     def _part(self, lr: Tensor, *, k: Amount | None, max_loss: float | None) -> Tensor:
         """What engines are tried on: a slow network would take minutes for an image."""
         parts = [lr[:1, :, :height, :width] for height, width in TRIED]
-        torch_ = Choice("torch", None if self.dtype == "float32" else self.dtype)
+        plain = Choice("torch", None if self.dtype == "float32" else self.dtype)
         if parts[0].shape == parts[-1].shape:
             return parts[0]
         try:
-            _, seconds = (self._timed(torch_, parts[-1], k=k, max_loss=max_loss) for _ in range(2))
+            _, seconds = (self._timed(plain, parts[-1], k=k, max_loss=max_loss) for _ in range(2))
         except MGAError:  # it does not take so small an image
             return parts[0]
         a_value = seconds / parts[-1].numel()

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from toys.public import EMT, ELANLight, read_public
-from toys.whole import build_whole
+from toys.whole import Pools, build_whole
 
 import mga_wrap as mga
 from mga_wrap.engines import parts
@@ -262,21 +262,6 @@ def test_an_engine_that_fails_while_it_runs_is_told(engine: str, monkeypatch: py
     run._sessions = dict.fromkeys(run._sessions, fails)  # type: ignore[assignment]
     with pytest.raises(mga.EngineError, match=rf"HalfStudent failed in {engine}: its plain part, no memory; use eng"):
         run(synthetic(24, 32))
-
-
-class Pools(nn.Module):
-    """Pools to a size that does not divide the image's, which the ONNX exporter does not know."""
-
-    scale = 2
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layer = nn.Conv2d(3, 12, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        pooled = nn.functional.adaptive_max_pool2d(x, (x.shape[-2] // 8, x.shape[-1] // 8))
-        wide = nn.functional.interpolate(pooled, size=x.shape[-2:], mode="nearest")
-        return nn.functional.pixel_shuffle(self.layer(x + wide), 2)
 
 
 @pytest.mark.skipif("openvino" not in installed_engines(), reason="needs openvino")

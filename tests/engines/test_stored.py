@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
+from toys.whole import Pools
 
 import mga_wrap as mga
 from mga_wrap.engines import parts, stored
@@ -122,21 +123,6 @@ def test_what_another_version_saw_is_looked_at_again(
         file.write_text('{"way": ["free"], "sizes": []}')
     opened(model, engine)(lr)
     assert len(checks) == 4
-
-
-class Pools(nn.Module):
-    """Pools to a size that does not divide the image's, which the ONNX exporter does not know."""
-
-    scale = 2
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layer = nn.Conv2d(3, 12, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        pooled = nn.functional.adaptive_max_pool2d(x, (x.shape[-2] // 8, x.shape[-1] // 8))
-        wide = nn.functional.interpolate(pooled, size=x.shape[-2:], mode="nearest")
-        return nn.functional.pixel_shuffle(self.layer(x + wide), 2)
 
 
 @pytest.mark.skipif("openvino" not in installed_engines(), reason="needs openvino")

@@ -171,3 +171,18 @@ def build_whole(name: str, scale: int) -> nn.Module:
     with torch.random.fork_rng():
         torch.manual_seed(len(name) + scale)
         return {**WHOLE, **SMALL, "NoWindows": NoWindows}[name](scale).eval()
+
+
+class Pools(nn.Module):
+    """Pools to a size that does not divide the image's, which the ONNX exporter does not know."""
+
+    scale = 2
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Conv2d(3, 12, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        pooled = nn.functional.adaptive_max_pool2d(x, (x.shape[-2] // 8, x.shape[-1] // 8))
+        wide = nn.functional.interpolate(pooled, size=x.shape[-2:], mode="nearest")
+        return nn.functional.pixel_shuffle(self.layer(x + wide), 2)
